@@ -1,0 +1,171 @@
+// The protocol between a server (or embedding program) and a pod's monitor.
+//
+// One SOCK_SEQPACKET unix socket, one message a datagram: Frame, then a body. File descriptors
+// ride along as SCM_RIGHTS. Every request has one reply with the same `sequence`; events have
+// sequence 0. A body larger than kInlineBody travels in a memfd instead, the *first* descriptor,
+// and the frame carries kBodyInFd. The protocol only grows: new message types, new trailing
+// fields of replies; a monitor answers an unknown type with ENOSYS. Monitors outlive the server
+// that started them, so a newer server must speak to older ones.
+#ifndef CORACLE_NATIVE_PLAN_PROTOCOL_H_
+#define CORACLE_NATIVE_PLAN_PROTOCOL_H_
+
+#include "native/plan/codec.h"
+
+namespace coracle {
+
+inline constexpr uint32_t kMagic = 0x4c524f43;  // "CORL"
+inline constexpr uint16_t kProtocolVersion = 1;
+inline constexpr size_t kInlineBody = 64 * 1024;
+inline constexpr size_t kMaxBody = 8 * 1024 * 1024;
+inline constexpr size_t kMaxFds = 250;  // below SCM_MAX_FD (253)
+
+enum FrameFlags : uint32_t { kBodyInFd = 1u << 0 };
+
+enum class MessageType : uint16_t {
+  // requests
+  kHello = 1,      // {} → HelloReply
+  kSandbox = 2,    // SandboxRequest → SandboxReply. Once, first; makes the pod's namespaces
+  kLaunch = 3,     // LaunchPlan + fds → LaunchReply: cloned, all steps done, parked before execve
+  kStart = 4,      // EntryRequest → StartReply: execve has succeeded, or the error
+  kSignal = 5,     // SignalRequest → {}
+  kDelete = 6,     // EntryRequest → {}: kills it if alive, forgets it and its exit record
+  kReopenLog = 7,  // EntryRequest + fd → {}: answered after the switch
+  kResize = 8,     // ResizeRequest → {}
+  kState = 9,      // {} → StateReply
+  kSocket = 10,    // SocketRequest → {} + fd: a socket made in the pod's network namespace
+  kShutdown = 11,  // {} → {}: kills everything and ends the monitor
+  kTerminal = 12,  // EntryRequest → {} + fd: the pty master, handed over
+  // events, sequence 0
+  kExit = 64,  // ExitEvent
+  // added to a request's type in its reply
+  kReply = 0x8000,
+};
+
+struct Frame {
+  uint32_t magic = kMagic;
+  uint16_t version = kProtocolVersion;
+  MessageType type = MessageType::kHello;
+  uint32_t sequence = 0;
+  uint32_t flags = 0;
+};
+static_assert(sizeof(Frame) == 16);
+
+// Opens every reply body; the fields of the reply follow when `code` is 0.
+struct Outcome {
+  int32_t code = 0;  // errno
+  Str step;          // what was being done: "exec", "mount overlay", "open mount source"
+  Str path;          // on what
+};
+template <typename A> void fields(A& a, auto& s, Outcome*) { a(s.code), a(s.step), a(s.path); }
+
+struct HelloReply {
+  uint16_t version = kProtocolVersion;
+  uint32_t pid = 0;
+  Str pod;
+  uint8_t has_sandbox = 0;
+};
+template <typename A> void fields(A& a, auto& s, HelloReply*) {
+  a(s.version), a(s.pid), a(s.pod), a(s.has_sandbox);
+}
+
+enum SandboxFlags : uint32_t {
+  kSharedPid = 1u << 0,  // make a PID namespace with a reaper as process 1
+  kAttached = 1u << 1,   // end the pod when the owner's connection closes
+};
+
+// fds[0]: a detached tree (open_tree) of the runtime's --root; fds[1]: the directory for exit
+// records; fds[2], only where net_fd says so: a network namespace to join instead of making one.
+struct SandboxRequest {
+  uint32_t unshare_flags = 0;  // of CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS
+  uint32_t flags = 0;
+  int16_t net_fd = -1;
+  Str hostname;             // set where CLONE_NEWUTS is given
+  uint64_t shm_size = 0;    // bytes of the pod's /dev/shm; 0: none is made
+  uint16_t sysctl_count = 0;
+  Bytes sysctls;            // sysctl_count × { Str name; Str value }
+};
+template <typename A> void fields(A& a, auto& s, SandboxRequest*) {
+  a(s.unshare_flags), a(s.flags), a(s.net_fd), a(s.hostname), a(s.shm_size);
+  a(s.sysctl_count), a(s.sysctls);
+}
+
+struct SandboxReply {
+  uint32_t reaper_pid = 0;  // host pid, 0 without kSharedPid
+};
+template <typename A> void fields(A& a, auto& s, SandboxReply*) { a(s.reaper_pid); }
+
+enum LaunchWarnings : uint32_t {
+  kOomScoreClamped = 1u << 0,
+  kRlimitClamped = 1u << 1,
+};
+
+struct LaunchReply {
+  uint32_t pid = 0;  // host pid
+  uint32_t uid = 0, gid = 0;
+  uint32_t warnings = 0;
+  uint16_t group_count = 0;
+  Bytes groups;  // group_count × uint32_t
+};
+template <typename A> void fields(A& a, auto& s, LaunchReply*) {
+  a(s.pid), a(s.uid), a(s.gid), a(s.warnings), a(s.group_count), a(s.groups);
+}
+
+struct EntryRequest {
+  Str id;
+};
+template <typename A> void fields(A& a, auto& s, EntryRequest*) { a(s.id); }
+
+struct StartReply {
+  uint64_t started_at = 0;  // CLOCK_REALTIME ns, taken before the wake: never after finished_at
+};
+template <typename A> void fields(A& a, auto& s, StartReply*) { a(s.started_at); }
+
+struct SignalRequest {
+  Str id;
+  int32_t signal = 0;
+  uint8_t all = 0;  // every process of its cgroup (kill_cgroup of the plan)
+};
+template <typename A> void fields(A& a, auto& s, SignalRequest*) { a(s.id), a(s.signal), a(s.all); }
+
+struct ResizeRequest {
+  Str id;
+  uint16_t rows = 0, cols = 0;
+};
+template <typename A> void fields(A& a, auto& s, ResizeRequest*) { a(s.id), a(s.rows), a(s.cols); }
+
+struct SocketRequest {
+  int32_t domain = 0, type = 0, protocol = 0;
+};
+template <typename A> void fields(A& a, auto& s, SocketRequest*) {
+  a(s.domain), a(s.type), a(s.protocol);
+}
+
+enum class EntryState : uint8_t { kParked = 0, kRunning = 1, kExited = 2 };
+
+struct EntryStatus {
+  Str id;
+  EntryState state = EntryState::kParked;
+  uint8_t exec = 0;
+  uint32_t pid = 0;
+  uint64_t started_at = 0;   // ns, 0 while parked
+  uint64_t finished_at = 0;  // ns, 0 while alive
+  int32_t wait_status = 0;   // as of waitid(2): exit code << 8, or the signal
+  uint64_t dropped_bytes = 0;  // log bytes lost to write errors
+};
+template <typename A> void fields(A& a, auto& s, EntryStatus*) {
+  a(s.id), a(s.state), a(s.exec), a(s.pid), a(s.started_at), a(s.finished_at), a(s.wait_status);
+  a(s.dropped_bytes);
+}
+
+struct StateReply {
+  uint32_t entry_count = 0;
+  Bytes entries;  // entry_count × EntryStatus
+};
+template <typename A> void fields(A& a, auto& s, StateReply*) { a(s.entry_count), a(s.entries); }
+
+// Sent after the log is drained and the exit record is written, before the process is reaped.
+using ExitEvent = EntryStatus;
+
+}  // namespace coracle
+
+#endif  // CORACLE_NATIVE_PLAN_PROTOCOL_H_

@@ -1,0 +1,60 @@
+/**
+ * The error catalogue. Every error that a caller can meet is a CoracleError with one of these
+ * kinds; `cri/` alone maps kinds to gRPC codes.
+ */
+export type ErrorKind =
+  | 'InvalidArgument'
+  | 'NotFound'
+  | 'AlreadyExists'
+  | 'FailedPrecondition'
+  | 'DeadlineExceeded'
+  | 'Cancelled'
+  | 'ResourceExhausted'
+  | 'Unavailable'
+  | 'Unimplemented'
+  | 'DataLoss'
+  | 'Internal';
+
+export class CoracleError extends Error {
+  override readonly name = 'CoracleError';
+  readonly kind: ErrorKind;
+  /** A machine-readable CamelCase reason where the field has one: "RegistryUnavailable". */
+  readonly reason: string | undefined;
+
+  constructor(kind: ErrorKind, message: string, options?: { cause?: unknown; reason?: string }) {
+    super(message, options?.cause === undefined ? undefined : { cause: options.cause });
+    this.kind = kind;
+    this.reason = options?.reason;
+  }
+}
+
+/** The field of a request that is wrong, its value, and what it takes. */
+export function invalid(field: string, value: unknown, expected: string): CoracleError {
+  return new CoracleError(
+    'InvalidArgument',
+    `${field}: ${JSON.stringify(value) ?? 'undefined'} ${expected}`,
+  );
+}
+
+export function notFound(what: string, id: string): CoracleError {
+  return new CoracleError('NotFound', `${what} ${JSON.stringify(id)} not found`);
+}
+
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Throws the signal's reason as a Cancelled or DeadlineExceeded error once it has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw abortError(signal);
+}
+
+export function abortError(signal: AbortSignal): CoracleError {
+  const reason: unknown = signal.reason;
+  if (reason instanceof CoracleError) return reason;
+  const kind = reason instanceof Error && reason.name === 'TimeoutError';
+  return new CoracleError(kind ? 'DeadlineExceeded' : 'Cancelled', messageOf(reason), {
+    cause: reason,
+  });
+}

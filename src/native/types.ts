@@ -1,0 +1,343 @@
+/**
+ * The shapes that cross into the addon. Types only: `addon.ts` loads it.
+ *
+ * Values cross, resources do not: a file descriptor is a plain number that its receiver closes.
+ */
+
+/** What every native failure carries; the addon rejects or throws an Error with these fields. */
+export interface NativeError extends Error {
+  /** What was being done, in words: "exec", "mount overlay", "open mount source". */
+  readonly step: string;
+  /** errno(3), or 0 where no system call failed. */
+  readonly errno: number;
+  /** The symbolic errno, "ENOENT", or "" where errno is 0. */
+  readonly code: string;
+  /** On what; empty where the step needs no object. */
+  readonly path: string;
+}
+
+// ---------------------------------------------------------------- LaunchPlan
+
+/** One step of a launch, in the order of execution. See native/plan/steps.h for the semantics. */
+export type Step =
+  /** `file` is a cgroup v1 `tasks` file of the host. */
+  | { op: 'joinCgroup'; file: string }
+  | { op: 'unshare'; flags: number }
+  | { op: 'joinNamespaces'; flags: number }
+  | { op: 'hostname'; name: string }
+  /** Paths relative to the runtime's root directory; `lower` has the topmost layer first. */
+  | { op: 'overlay'; lower: string[]; upper: string; work: string; options: string }
+  /** `source` is a host directory. */
+  | { op: 'rootBind'; source: string }
+  | {
+      op: 'mount';
+      type: string;
+      source: string;
+      target: string;
+      attributes: number;
+      options: string;
+    }
+  /** `source` is a host path, opened (open_tree) by the addon when the plan is launched. */
+  | {
+      op: 'bind';
+      source: string;
+      recursive: boolean;
+      target: string;
+      attributesSet: number;
+      attributesClear: number;
+      recursiveAttributes: boolean;
+      propagation: number;
+    }
+  | { op: 'podShm'; target: string }
+  | { op: 'mkdir'; target: string; mode: number; uid: number; gid: number }
+  | {
+      op: 'mknod';
+      target: string;
+      mode: number;
+      major: number;
+      minor: number;
+      uid: number;
+      gid: number;
+    }
+  | { op: 'symlink'; content: string; target: string }
+  | { op: 'console'; rows: number; cols: number; bindConsole: boolean }
+  | { op: 'pivot'; readonly: boolean }
+  | { op: 'mask'; target: string }
+  | { op: 'readonlyPath'; target: string }
+  | { op: 'sysctl'; name: string; value: string }
+  | { op: 'rlimit'; resource: number; soft: bigint; hard: bigint; clamp: boolean }
+  | { op: 'oomScoreAdj'; value: number }
+  | { op: 'user'; user: string; group: string; mergeGroups: boolean; extraGroups: number[] }
+  | {
+      op: 'capabilities';
+      bounding: bigint;
+      effective: bigint;
+      permitted: bigint;
+      inheritable: bigint;
+      ambient: bigint;
+    }
+  | { op: 'noNewPrivs' }
+  /** `program` is an array of struct sock_filter, as compileSeccomp returns it. */
+  | { op: 'seccomp'; program: Uint8Array; flags: number }
+  | { op: 'cwd'; path: string; create: boolean }
+  | { op: 'umask'; mask: number }
+  | { op: 'execve'; argv: string[]; env: string[] };
+
+/** Everything a monitor needs to make one process, but its stdio. Pure data. */
+export interface LaunchPlan {
+  id: string;
+  /** The container an exec enters, or whose PID namespace is joined (pidMode 'target'). */
+  parent: string;
+  exec: boolean;
+  /** CLONE_NEW* of clone3(2) but CLONE_NEWPID. */
+  cloneFlags: number;
+  pidMode: 'new' | 'pod' | 'target' | 'host';
+  terminal: boolean;
+  /** Directory of a cgroup v2 to be cloned into; empty for none. */
+  intoCgroup: string;
+  /** cgroup.kill (v2, opened for writing) or cgroup.procs (v1, for reading); empty for none. */
+  killCgroup: string;
+  /** End every process of the cgroup once this one has exited. */
+  killCgroupOnExit: boolean;
+  steps: Step[];
+}
+
+/** An encoded plan; immutable, launched any number of times. */
+export interface PreparedPlan {
+  readonly bytes: number;
+}
+
+/** Where one of the three standard streams goes. */
+export type StdioSpec =
+  | { type: 'null' }
+  /** Into the log that the monitor pumps; stdout and stderr only. */
+  | { type: 'log' }
+  /** The caller's own descriptor, duplicated for the process. */
+  | { type: 'fd'; fd: number }
+  /** A fresh pipe; our end comes back in the result and is the caller's to close. */
+  | { type: 'pipe' };
+
+export type LogSpec =
+  /** `path` is opened for appending and created, mode 0640. */
+  | { type: 'cri'; path: string; maxLine: number }
+  /** Bytes as they are, moved by splice(2) to files or sockets. */
+  | { type: 'raw'; stdout: number; stderr: number };
+
+export interface LaunchOptions {
+  stdio: [StdioSpec, StdioSpec, StdioSpec];
+  log?: LogSpec;
+  /** execve at once, in the same round trip; `start` must not be called. */
+  startAtOnce?: boolean;
+}
+
+export interface LaunchResult {
+  /** Host PID. */
+  pid: number;
+  uid: number;
+  gid: number;
+  groups: number[];
+  /** Values that the host did not permit and that were clamped: 'oomScoreAdj', 'rlimit'. */
+  warnings: ('oomScoreAdj' | 'rlimit')[];
+  /** Our ends of the pipes asked for with { type: 'pipe' }. */
+  pipes: [number | undefined, number | undefined, number | undefined];
+}
+
+// ---------------------------------------------------------------- monitor
+
+export interface SandboxSetup {
+  /** New namespaces of the pod; what is false is the host's. */
+  net: boolean;
+  ipc: boolean;
+  uts: boolean;
+  sharedPid: boolean;
+  /** End the pod when this connection closes. */
+  attached: boolean;
+  hostname: string;
+  /** Bytes of /dev/shm; 0 for none. */
+  shmSize: number;
+  sysctls: [name: string, value: string][];
+  /** The runtime's root directory; the monitor sees nothing else of the host. */
+  rootDir: string;
+  /** Directory that receives exit records. */
+  exitDir: string;
+}
+
+export interface EntryStatus {
+  id: string;
+  state: 'parked' | 'running' | 'exited';
+  exec: boolean;
+  pid: number;
+  /** CLOCK_REALTIME in ns; 0n while it has not started, or not ended. */
+  startedAt: bigint;
+  finishedAt: bigint;
+  /** 0–255; 128 + n for a death by signal n. */
+  exitCode: number;
+  /** The signal that ended it, or 0. */
+  signal: number;
+  droppedLogBytes: bigint;
+}
+
+/** A connection to one pod's monitor. Every promise rejects with a NativeError. */
+export interface MonitorConnection {
+  readonly pid: number;
+  /** Called for each exit, on the loop, after the log is drained and the record is written. */
+  onExit: ((status: EntryStatus) => void) | null;
+  /** Called once, when the monitor's end is gone; every pending promise has been rejected. */
+  onClose: (() => void) | null;
+  hello(): Promise<{ version: number; pid: number; pod: string; hasSandbox: boolean }>;
+  sandbox(setup: SandboxSetup): Promise<{ reaperPid: number }>;
+  /** Clones the process and runs every step; it is parked before execve. */
+  launch(plan: PreparedPlan, options: LaunchOptions): Promise<LaunchResult>;
+  /** Lets a parked process exec. Rejects with step "exec" where execve fails. */
+  start(id: string): Promise<{ startedAt: bigint }>;
+  /** `all` reaches every process of the entry's cgroup. ESRCH once it has exited. */
+  signal(id: string, signal: number, all: boolean): Promise<void>;
+  /** Kills what is alive and forgets the entry and its record. Unknown ids are no error. */
+  delete(id: string): Promise<void>;
+  reopenLog(id: string, path: string): Promise<void>;
+  resize(id: string, rows: number, cols: number): Promise<void>;
+  state(): Promise<EntryStatus[]>;
+  /** A socket made inside the pod's network namespace. */
+  socket(domain: number, type: number, protocol: number): Promise<number>;
+  /** The pty master of an entry; the caller's to close. */
+  terminal(id: string): Promise<number>;
+  /** Kills everything in the pod and ends the monitor. */
+  shutdown(): Promise<void>;
+  /** Closes the connection; the monitor goes on (unless its pod is attached). */
+  close(): void;
+}
+
+export interface MonitorSpawn {
+  /** The coracle-monitor executable; it runs from a sealed copy. */
+  executable: string;
+  /** Shown in `ps`. */
+  podId: string;
+  /** Path of the unix socket that it listens on. May be longer than sun_path. */
+  socket: string;
+}
+
+// ---------------------------------------------------------------- files, processes, seccomp
+
+/** One operation of a batch that runs on a worker thread, in order. */
+export type FileOp =
+  /** mkdir(2), or mkdir -p with `parents`; an existing directory is no error. */
+  | { op: 'mkdir'; path: string; mode: number; parents: boolean }
+  /** open, one write(2), close. `optional`: a missing file or a refused value is no error. */
+  | { op: 'write'; path: string; value: string; optional: boolean }
+  /** rmdir(2); a missing directory is no error; EBUSY is retried for a short while. */
+  | { op: 'rmdir'; path: string }
+  /** rm -rf without leaving the file system of `path`; a missing path is no error. */
+  | { op: 'removeTree'; path: string };
+
+export interface SpawnOptions {
+  file: string;
+  argv: string[];
+  env: string[];
+  stdin?: string;
+  cwd?: string;
+  timeoutMs?: number;
+  maxOutput?: number;
+}
+export interface SpawnResult {
+  /** 0–255, or 128 + n for a death by signal n. */
+  exitCode: number;
+  stdout: string;
+  stderr: string;
+  timedOut: boolean;
+}
+
+/** An OCI seccomp section (runtime spec, linux.seccomp), already filtered for this host. */
+export interface SeccompSpec {
+  defaultAction: string;
+  defaultErrnoRet?: number;
+  architectures: string[];
+  flags?: string[];
+  syscalls: {
+    names: string[];
+    action: string;
+    errnoRet?: number;
+    args?: { index: number; value: bigint; valueTwo: bigint; op: string }[];
+  }[];
+}
+
+/** A rule of the cgroup device controller; -1 for any number. */
+export interface DeviceRule {
+  allow: boolean;
+  type: 'a' | 'b' | 'c';
+  major: number;
+  minor: number;
+  access: string;
+}
+
+// ---------------------------------------------------------------- network
+
+export interface BridgeSpec {
+  name: string;
+  /** "10.88.0.1/16" forms; the bridge's own addresses. */
+  addresses: string[];
+  mtu: number;
+}
+export interface VethSpec {
+  /** Name in the host, at most 15 bytes. */
+  hostName: string;
+  /** Name in the pod: "eth0". */
+  podName: string;
+  bridge: string;
+  /** A process inside the pod's network namespace. */
+  podPid: number;
+  mtu: number;
+  mac: string;
+  /** "10.88.0.5/16" forms. */
+  addresses: string[];
+  /** Default gateways, one an address family. */
+  gateways: string[];
+  /** An AF_NETLINK/NETLINK_ROUTE socket of the pod's namespace (MonitorConnection.socket). */
+  podNetlinkFd: number;
+}
+
+// ---------------------------------------------------------------- layers
+
+export interface LayerSource {
+  /** The blob's file. */
+  blob: string;
+  compression: 'none' | 'gzip' | 'zstd';
+}
+export interface ApplyLayerOptions extends LayerSource {
+  /** Directory that receives the layer's tree; exists and is empty. */
+  target: string;
+  /** The layers below, topmost first; a layer is applied on top of their union. */
+  parents: string[];
+  /** Scratch directory on the same file system, for the overlay's work directory. */
+  work: string;
+  maxBytes: bigint;
+  maxEntries: number;
+}
+export interface ApplyLayerResult {
+  /** sha256 of the blob as stored, hex. */
+  digest: string;
+  /** sha256 of the uncompressed tar, hex. */
+  diffId: string;
+  /** Bytes and inodes of the unpacked tree. */
+  size: bigint;
+  entries: number;
+}
+
+export interface Addon {
+  startMonitor(spawn: MonitorSpawn): MonitorConnection;
+  connectMonitor(socket: string): MonitorConnection;
+  preparePlan(plan: LaunchPlan): PreparedPlan;
+  runFileOps(ops: FileOp[]): Promise<void>;
+  /** Starts a helper program with clone3(CLONE_VM|CLONE_VFORK), never by forking Node. */
+  spawn(options: SpawnOptions): Promise<SpawnResult>;
+  compileSeccomp(spec: SeccompSpec): Promise<Uint8Array>;
+  /** Attaches a device program to a cgroup v2 directory (kernel ≥ 4.15), replacing ours. */
+  attachDeviceProgram(cgroup: string, rules: DeviceRule[]): Promise<void>;
+  ensureBridge(spec: BridgeSpec): Promise<void>;
+  connectPod(spec: VethSpec): Promise<void>;
+  /** Deletes a link; a missing one is no error. Waits for the kernel's grace period (~20 ms). */
+  deleteLink(name: string): Promise<void>;
+  linkExists(name: string): boolean;
+  applyLayer(options: ApplyLayerOptions, signal?: AbortSignal): Promise<ApplyLayerResult>;
+  /** kill(2) through a pidfd that was checked against the start time in /proc/PID/stat. */
+  killProcess(pid: number, startTicks: bigint, signal: number): void;
+}
