@@ -1,0 +1,151 @@
+/**
+ * What a caller asks for: pod sandboxes and containers in Coracle's own terms.
+ *
+ * `cri/` translates and validates Kubernetes' messages into these; an embedding program writes
+ * them directly. Everything is plain data that survives JSON, since it is persisted.
+ */
+
+/** Whose namespace: the pod's own, the container's own, the host's, or another container's. */
+export type NamespaceMode = 'pod' | 'container' | 'node' | 'target';
+
+export type SeccompProfile =
+  | { type: 'runtimeDefault' }
+  | { type: 'unconfined' }
+  /** Path of a JSON profile on the host. */
+  | { type: 'localhost'; path: string };
+
+/** Resource limits; absent means no limit is set. */
+export interface LinuxResources {
+  /** Relative weight, cgroup v1 scale (2–262144). */
+  cpuShares?: number;
+  /** Microseconds of CPU time in each period; -1 for no limit. */
+  cpuQuota?: number;
+  /** Microseconds; 1000–1000000. */
+  cpuPeriod?: number;
+  cpusetCpus?: string;
+  cpusetMems?: string;
+  /** Bytes. */
+  memoryLimit?: number;
+  /** Bytes of memory and swap together; -1 for no limit. */
+  memorySwapLimit?: number;
+  oomScoreAdj?: number;
+  pidsLimit?: number;
+  /** Page size as "2MB", limit in bytes. */
+  hugepageLimits?: { pageSize: string; limit: number }[];
+  /** cgroup v2 file → value. */
+  unified?: Record<string, string>;
+}
+
+export interface PortMapping {
+  protocol: 'tcp' | 'udp' | 'sctp';
+  containerPort: number;
+  hostPort: number;
+  hostIp: string;
+}
+
+export interface DnsConfig {
+  servers: string[];
+  searches: string[];
+  options: string[];
+}
+
+export interface SandboxConfig {
+  name: string;
+  namespace: string;
+  uid: string;
+  attempt: number;
+  hostname?: string;
+  /** Host directory of the pod's log files. */
+  logDirectory?: string;
+  dns?: DnsConfig;
+  portMappings?: PortMapping[];
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  /** cgroupfs path below the hierarchy roots; default "/coracle". */
+  cgroupParent?: string;
+  sysctls?: Record<string, string>;
+  namespaces?: {
+    network?: 'pod' | 'node';
+    pid?: 'pod' | 'container' | 'node';
+    ipc?: 'pod' | 'node';
+  };
+  privileged?: boolean;
+  /** Bytes; default 64 MiB. */
+  shmSize?: number;
+  /** End the pod when the process that made it goes away. */
+  attached?: boolean;
+}
+
+export interface MountConfig {
+  containerPath: string;
+  hostPath: string;
+  readonly?: boolean;
+  propagation?: 'private' | 'rslave' | 'rshared';
+}
+
+export interface DeviceConfig {
+  containerPath: string;
+  hostPath: string;
+  /** Of "r", "w", "m". */
+  permissions: string;
+}
+
+export interface SecurityConfig {
+  privileged?: boolean;
+  /** Names without "CAP_", or "ALL". */
+  addCapabilities?: string[];
+  dropCapabilities?: string[];
+  addAmbientCapabilities?: string[];
+  pid?: NamespaceMode;
+  /** Container whose PID namespace is joined, where pid is 'target'. */
+  targetId?: string;
+  runAsUser?: number;
+  runAsGroup?: number;
+  runAsUsername?: string;
+  supplementalGroups?: number[];
+  /** 'strict' ignores the groups that the image's /etc/group adds. Default 'merge'. */
+  supplementalGroupsPolicy?: 'merge' | 'strict';
+  readonlyRootfs?: boolean;
+  noNewPrivs?: boolean;
+  /** Absent: the default lists. Empty: none. */
+  maskedPaths?: string[];
+  readonlyPaths?: string[];
+  seccomp?: SeccompProfile;
+}
+
+export interface ContainerConfig {
+  name: string;
+  attempt: number;
+  /** A reference or id of a local image. */
+  image: string;
+  command?: string[];
+  args?: string[];
+  workingDir?: string;
+  env?: [name: string, value: string][];
+  mounts?: MountConfig[];
+  devices?: DeviceConfig[];
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  /** Relative to the sandbox's logDirectory. */
+  logPath?: string;
+  stdin?: boolean;
+  stdinOnce?: boolean;
+  tty?: boolean;
+  resources?: LinuxResources;
+  security?: SecurityConfig;
+  /** "SIGTERM", "SIGRTMIN+3"; default: the image's, else SIGTERM. */
+  stopSignal?: string;
+  rlimits?: { type: string; soft: number; hard: number }[];
+}
+
+/** The part of an OCI image configuration that a container takes on. */
+export interface ImageConfig {
+  user: string;
+  env: string[];
+  entrypoint: string[];
+  cmd: string[];
+  workingDir: string;
+  volumes: string[];
+  stopSignal: string;
+  labels: Record<string, string>;
+}
