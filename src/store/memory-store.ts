@@ -1,0 +1,224 @@
+import { CoracleError, messageOf } from '../errors.ts';
+import type { Backend, Change } from './backend.ts';
+import { decodeRecord, encodeRecord, jsonCodec, UnknownVersionError } from './codec.ts';
+import { deepFreeze } from './frozen.ts';
+import type { Store, StoreProblem } from './store.ts';
+import type { Codec, Sync, Table } from './table.ts';
+
+const QUARANTINE = 'quarantine';
+const TABLE_NAME = /^[a-z][a-z0-9-]*$/;
+/** LMDB takes keys of up to 1978 bytes; table name and separator are part of them. */
+const KEY_LIMIT = 1800;
+
+interface Batch {
+  readonly changes: Change[];
+  readonly publish: (() => void)[];
+  readonly done: Promise<void>;
+}
+
+interface Quarantined {
+  table: string;
+  key: string;
+  error: string;
+  /** Base64 of the record's bytes. */
+  bytes: string;
+}
+
+/** Tables as maps in memory over any Backend. */
+export class MemoryStore implements Store {
+  readonly problems: StoreProblem[] = [];
+  readonly #backend: Backend;
+  readonly #onProblem: (problem: StoreProblem) => void;
+  readonly #tables = new Map<string, MemoryTable<unknown>>();
+  /** The transaction whose function is running; there is no await while it is set. */
+  #open: Batch | undefined;
+  #closed = false;
+
+  constructor(backend: Backend, onProblem: (problem: StoreProblem) => void = () => {}) {
+    this.#backend = backend;
+    this.#onProblem = onProblem;
+  }
+
+  table<T>(name: string, codec: Codec<T> = jsonCodec<T>()): Table<T> {
+    const known = this.#tables.get(name);
+    if (known !== undefined) return known as MemoryTable<T>;
+    if (!TABLE_NAME.test(name)) throw new TypeError(`${JSON.stringify(name)} names no table`);
+    const rows = new Map<string, T>();
+    for (const [path, bytes] of this.#backend.load(`${name}/`)) {
+      const key = path.slice(name.length + 1);
+      try {
+        rows.set(key, deepFreeze(decodeRecord(codec, bytes, `${name}/${key}`)));
+      } catch (error) {
+        this.#setAside(name, key, bytes, error as CoracleError);
+      }
+    }
+    const table = new MemoryTable(name, codec, rows, (change, publish) =>
+      this.#write(change, publish),
+    );
+    this.#tables.set(name, table as MemoryTable<unknown>);
+    return table;
+  }
+
+  transact<R>(fn: () => Sync<R>): Promise<void> {
+    if (this.#open !== undefined) return Promise.reject(new TypeError('transact inside transact'));
+    const { promise, resolve } = withResolvers();
+    const batch: Batch = { changes: [], publish: [], done: promise };
+    // Callers inside `fn` may drop this promise; the caller of transact gets the rejection.
+    promise.catch(() => {});
+    this.#open = batch;
+    let result: unknown;
+    try {
+      result = fn();
+    } catch (error) {
+      resolve(Promise.reject(error));
+      return promise;
+    } finally {
+      this.#open = undefined;
+    }
+    if (typeof result === 'object' && result !== null && 'then' in result) {
+      resolve(Promise.reject(new TypeError('the function of a transaction must be synchronous')));
+      return promise;
+    }
+    resolve(this.#commit(batch));
+    return promise;
+  }
+
+  async flushed(): Promise<void> {
+    try {
+      await this.#backend.flushed();
+    } catch (error) {
+      throw writeError(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#backend.close();
+  }
+
+  #write(change: Change, publish: () => void): Promise<void> {
+    if (this.#open !== undefined) {
+      this.#open.changes.push(change);
+      this.#open.publish.push(publish);
+      return this.#open.done;
+    }
+    return this.#commit({ changes: [change], publish: [publish] });
+  }
+
+  async #commit(batch: Pick<Batch, 'changes' | 'publish'>): Promise<void> {
+    if (this.#closed) throw new CoracleError('Unavailable', 'the store is closed');
+    if (batch.changes.length === 0) return;
+    try {
+      await this.#backend.commit(batch.changes);
+    } catch (error) {
+      throw writeError(error);
+    }
+    for (const publish of batch.publish) publish();
+  }
+
+  #setAside(table: string, key: string, bytes: Buffer, error: CoracleError): void {
+    const outcome = error instanceof UnknownVersionError ? 'kept' : 'quarantined';
+    const problem: StoreProblem = { table, key, outcome, error };
+    this.problems.push(problem);
+    if (outcome === 'quarantined' && table !== QUARANTINE) {
+      const row: Quarantined = {
+        table,
+        key,
+        error: error.message,
+        bytes: bytes.toString('base64'),
+      };
+      // On a full disk the record stays where it is and is met again at the next start.
+      this.#backend
+        .commit([
+          {
+            key: `${QUARANTINE}/${table}/${key}`,
+            value: encodeRecord(jsonCodec<Quarantined>(), row),
+          },
+          { key: `${table}/${key}`, value: undefined },
+        ])
+        .catch(() => {});
+    }
+    this.#onProblem(problem);
+  }
+}
+
+class MemoryTable<T> implements Table<T> {
+  readonly name: string;
+  readonly #codec: Codec<T>;
+  readonly #rows: Map<string, T>;
+  readonly #write: (change: Change, publish: () => void) => Promise<void>;
+
+  constructor(
+    name: string,
+    codec: Codec<T>,
+    rows: Map<string, T>,
+    write: (change: Change, publish: () => void) => Promise<void>,
+  ) {
+    this.name = name;
+    this.#codec = codec;
+    this.#rows = rows;
+    this.#write = write;
+  }
+
+  get size(): number {
+    return this.#rows.size;
+  }
+
+  get(key: string): T | undefined {
+    return this.#rows.get(key);
+  }
+
+  has(key: string): boolean {
+    return this.#rows.has(key);
+  }
+
+  entries(): Iterable<[string, T]> {
+    return this.#rows.entries();
+  }
+
+  put(key: string, value: T): Promise<void> {
+    let bytes: Buffer;
+    let copy: T;
+    try {
+      if (key === '' || Buffer.byteLength(key) > KEY_LIMIT) {
+        throw new TypeError(`${this.name}: a key has 1 to ${KEY_LIMIT} bytes`);
+      }
+      bytes = encodeRecord(this.#codec, value);
+      // What readers see is what a restart would read, and shares nothing with the caller.
+      copy = deepFreeze(decodeRecord(this.#codec, bytes, `${this.name}/${key}`));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#write({ key: `${this.name}/${key}`, value: bytes }, () => {
+      this.#rows.set(key, copy);
+    });
+  }
+
+  remove(key: string): Promise<void> {
+    return this.#write({ key: `${this.name}/${key}`, value: undefined }, () => {
+      this.#rows.delete(key);
+    });
+  }
+}
+
+const DISK_FULL = new Set([28 /* ENOSPC */, 122 /* EDQUOT */, 'ENOSPC', 'EDQUOT']);
+
+function writeError(error: unknown): CoracleError {
+  if (error instanceof CoracleError) return error;
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+  const full = DISK_FULL.has(code as string | number);
+  return new CoracleError(
+    full ? 'ResourceExhausted' : 'Unavailable',
+    `write state: ${messageOf(error)}`,
+    full ? { cause: error, reason: 'DiskFull' } : { cause: error },
+  );
+}
+
+function withResolvers(): { promise: Promise<void>; resolve: (value: Promise<void>) => void } {
+  let resolve: (value: Promise<void>) => void = () => {};
+  const promise = new Promise<void>((r) => {
+    resolve = r;
+  });
+  return { promise, resolve };
+}

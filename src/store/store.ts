@@ -1,0 +1,35 @@
+import type { CoracleError } from '../errors.ts';
+import type { Codec, Sync, Table } from './table.ts';
+
+/** A record that could not be read when its table was opened. */
+export interface StoreProblem {
+  readonly table: string;
+  readonly key: string;
+  /**
+   * `quarantined`: damaged, moved aside into the table `quarantine`. `kept`: written by another
+   * version of the program; left in place, where that version will find it, but invisible.
+   */
+  readonly outcome: 'quarantined' | 'kept';
+  /** DataLoss, naming table and key. */
+  readonly error: CoracleError;
+}
+
+export interface Store {
+  /**
+   * Opens a table and reads all of it; every call with one name returns the same table. Without a
+   * codec values are plain JSON data, version 1.
+   */
+  table<T>(name: string, codec?: Codec<T>): Table<T>;
+  /**
+   * Collects the puts and removes that `fn` makes on any tables of this store and commits them as
+   * one: all or none, on disk and in memory. Reads inside `fn` still see the state before it. If
+   * `fn` throws, nothing is written and the promise rejects with what it threw.
+   */
+  transact<R>(fn: () => Sync<R>): Promise<void>;
+  /** Resolves when everything that was committed before this call is durable. */
+  flushed(): Promise<void>;
+  /** Writes out what is pending and gives up the lock of the root directory. */
+  close(): Promise<void>;
+  /** Everything that could not be read so far; new ones are also passed to `onProblem`. */
+  readonly problems: readonly StoreProblem[];
+}
