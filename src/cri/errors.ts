@@ -1,0 +1,68 @@
+/** The one place where errors become gRPC statuses. */
+import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { CoracleError, type ErrorKind, messageOf } from '../errors.ts';
+
+const CODES: Readonly<Record<ErrorKind, status>> = {
+  InvalidArgument: status.INVALID_ARGUMENT,
+  NotFound: status.NOT_FOUND,
+  AlreadyExists: status.ALREADY_EXISTS,
+  FailedPrecondition: status.FAILED_PRECONDITION,
+  DeadlineExceeded: status.DEADLINE_EXCEEDED,
+  Cancelled: status.CANCELLED,
+  ResourceExhausted: status.RESOURCE_EXHAUSTED,
+  Unavailable: status.UNAVAILABLE,
+  Unimplemented: status.UNIMPLEMENTED,
+  DataLoss: status.DATA_LOSS,
+  Internal: status.INTERNAL,
+};
+
+/** errno names of a host that has run out of something: trying again later may help. */
+const EXHAUSTED = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']);
+
+/**
+ * Longest status message, in characters. It travels percent-encoded in an HTTP/2 header, and
+ * clients limit the size of those: a longer one would break the call instead of explaining it.
+ */
+const MAX_DETAILS = 4096;
+
+/** A gRPC status as grpc-js wants it from a handler. */
+export function toServiceError(error: unknown): ServiceError {
+  const code = codeOf(error);
+  const details = shorten(detailsOf(error));
+  return Object.assign(new Error(details, { cause: error }), {
+    code,
+    details,
+    metadata: new Metadata(),
+  });
+}
+
+/** Whether the fault is the runtime's own: those are logged with their stack. */
+export function isOwnFault(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === status.INTERNAL || code === status.DATA_LOSS;
+}
+
+export function codeOf(error: unknown): status {
+  if (error instanceof CoracleError) return CODES[error.kind];
+  if (!(error instanceof Error)) return status.INTERNAL;
+  if (error.name === 'AbortError') return status.CANCELLED;
+  if (error.name === 'TimeoutError') return status.DEADLINE_EXCEEDED;
+  const { code } = error as NodeJS.ErrnoException;
+  return typeof code === 'string' && EXHAUSTED.has(code)
+    ? status.RESOURCE_EXHAUSTED
+    : status.INTERNAL;
+}
+
+/**
+ * Kubelet knows some pull errors by how their message begins ("RegistryUnavailable", cri-api
+ * pkg/errors), so a reason leads the message.
+ */
+function detailsOf(error: unknown): string {
+  const message = messageOf(error);
+  const reason = error instanceof CoracleError ? error.reason : undefined;
+  return reason === undefined || message.startsWith(reason) ? message : `${reason}: ${message}`;
+}
+
+function shorten(text: string): string {
+  return text.length <= MAX_DETAILS ? text : `${text.slice(0, MAX_DETAILS - 1)}…`;
+}

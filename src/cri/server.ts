@@ -1,0 +1,191 @@
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { CoracleError } from '../errors.ts';
+import type { Logger } from '../runtime/context.ts';
+import type { Unary } from './call.ts';
+import { codeOf, isOwnFault, toServiceError } from './errors.ts';
+import { ImageServiceService, RuntimeServiceService } from './gen/cri.ts';
+import { claimSocket, publishSocket, type SocketPath, socketPathOf } from './socket.ts';
+
+const MiB = 1024 * 1024;
+
+/** What kubelet itself accepts; far above any request that makes sense. */
+const MAX_RECEIVE = 16 * MiB;
+
+/** Two capped ExecSync streams of 16 MiB fit, and the lists of a very full node. */
+const MAX_SEND = 64 * MiB;
+
+/** How long calls under way may go on after `close`, in milliseconds. */
+const DRAIN_MS = 5_000;
+
+/** Fields that tell which object a request is about. Others may hold credentials. */
+const LOGGED_FIELDS = ['podSandboxId', 'containerId', 'runtimeHandler'] as const;
+
+type RuntimeMethod = keyof typeof RuntimeServiceService;
+type ImageMethod = keyof typeof ImageServiceService;
+
+/** The methods that exist, by the names in the generated services; the rest is Unimplemented. */
+export type Handlers<Context> = {
+  // biome-ignore lint/suspicious/noExplicitAny: each method's own types are checked in handlers.ts
+  readonly [Method in RuntimeMethod | ImageMethod]?: Unary<any, any, Context>;
+};
+
+/** What the server itself needs from the context that it hands to every handler. */
+export interface ServerContext {
+  readonly log: Logger;
+  /** False until recovery is done: calls are refused with Unavailable (EX-17). */
+  readonly ready: boolean;
+}
+
+export interface CriServer {
+  /** The socket's path. */
+  readonly path: string;
+  /** Takes no new calls, lets those under way end for a while, and removes the socket. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves CRI v1 on a unix socket, mode 0660. A stale socket is replaced, one that a server answers
+ * on is a FailedPrecondition.
+ */
+export async function serveCri<Context extends ServerContext>(
+  address: string,
+  ctx: Context,
+  handlers: Handlers<Context>,
+): Promise<CriServer> {
+  const socket = await claimSocket(socketPathOf(address));
+  const server = new Server({
+    'grpc.max_receive_message_length': MAX_RECEIVE,
+    'grpc.max_send_message_length': MAX_SEND,
+  });
+  for (const service of [RuntimeServiceService, ImageServiceService]) {
+    server.addService(service, implement(service, ctx, handlers));
+  }
+  const withdraw = await bind(server, socket);
+  ctx.log.info({ path: socket.path }, 'serving CRI v1');
+  return {
+    path: socket.path,
+    close: async () => {
+      await withdraw();
+      await drain(server);
+    },
+  };
+}
+
+async function bind(server: Server, socket: SocketPath): Promise<() => Promise<void>> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.bindAsync(`unix:${socket.bindPath}`, ServerCredentials.createInsecure(), (error) =>
+        error ? reject(error) : resolve(),
+      );
+    });
+    return await publishSocket(socket);
+  } catch (error) {
+    server.forceShutdown();
+    throw error;
+  }
+}
+
+async function drain(server: Server): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([
+    new Promise<void>((resolve) => server.tryShutdown(() => resolve())),
+    new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, DRAIN_MS);
+    }),
+  ]);
+  clearTimeout(timer);
+  server.forceShutdown();
+}
+
+function implement<Context extends ServerContext>(
+  service: ServiceDefinition,
+  ctx: Context,
+  handlers: Handlers<Context>,
+): UntypedServiceImplementation {
+  const methods: UntypedServiceImplementation = {};
+  for (const [name, definition] of Object.entries(service)) {
+    const method = definition.path.slice(definition.path.lastIndexOf('/') + 1);
+    const handler = handlers[name as RuntimeMethod | ImageMethod];
+    if (definition.responseStream) methods[name] = unimplementedStream(method);
+    else methods[name] = unary(ctx, method, handler ?? unimplemented(method));
+  }
+  return methods;
+}
+
+function unary<Context extends ServerContext>(
+  ctx: Context,
+  method: string,
+  handler: Unary<unknown, unknown, Context>,
+): handleUnaryCall<unknown, unknown> {
+  return async (call, reply) => {
+    const begin = performance.now();
+    const about = { method, ...identify(call.request) };
+    try {
+      if (!ctx.ready) {
+        throw new CoracleError('Unavailable', 'the runtime is still recovering its state');
+      }
+      const response = await handler(ctx, call.request, signalOf(call));
+      reply(null, response);
+      ctx.log.debug({ ...about, ms: since(begin) }, 'call');
+    } catch (error) {
+      const told = { ...about, ms: since(begin), code: codeOf(error) };
+      if (isOwnFault(error)) ctx.log.error({ ...told, err: error }, 'call failed');
+      else ctx.log.info({ ...told, error: toServiceError(error).details }, 'call refused');
+      reply(toServiceError(error));
+    }
+  };
+}
+
+/** Fires once the client is no longer there to hear the answer. */
+function signalOf(call: ServerUnaryCall<unknown, unknown>): AbortSignal {
+  const controller = new AbortController();
+  const abort = () => {
+    // grpc-js reports a deadline as a cancellation too.
+    const late = Number(call.getDeadline()) <= Date.now();
+    controller.abort(
+      late
+        ? new CoracleError('DeadlineExceeded', "the client's deadline has passed")
+        : new CoracleError('Cancelled', 'the client cancelled the call'),
+    );
+  };
+  if (call.cancelled) abort();
+  else call.once('cancelled', abort);
+  return controller.signal;
+}
+
+function unimplemented(method: string): Unary<unknown, never, unknown> {
+  return async () => {
+    throw notImplemented(method);
+  };
+}
+
+function unimplementedStream(method: string): handleServerStreamingCall<unknown, unknown> {
+  return (call) => {
+    call.emit('error', toServiceError(notImplemented(method)));
+  };
+}
+
+function notImplemented(method: string): CoracleError {
+  return new CoracleError('Unimplemented', `${method} is not implemented`);
+}
+
+function identify(request: unknown): Record<string, unknown> {
+  const fields: Record<string, unknown> = {};
+  for (const name of LOGGED_FIELDS) {
+    const value = (request as Record<string, unknown>)[name];
+    if (value) fields[name] = value;
+  }
+  return fields;
+}
+
+function since(begin: number): number {
+  return Math.round((performance.now() - begin) * 100) / 100;
+}
