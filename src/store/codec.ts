@@ -1,7 +1,8 @@
 import { CoracleError, messageOf } from '../errors.ts';
+import { fromJson, toJson } from './json.ts';
 import type { Codec } from './table.ts';
 
-/** Plain JSON data as it is; numbers are not bigints and dates are not strings. */
+/** Plain JSON data and bigints as they are. */
 export function jsonCodec<T>(): Codec<T> {
   return {
     version: 1,
@@ -17,14 +18,14 @@ export class UnknownVersionError extends CoracleError {}
 export function encodeRecord<T>(codec: Codec<T>, value: T): Buffer {
   const data = codec.encode(value);
   if (data === undefined) throw new TypeError('a record cannot be undefined');
-  return Buffer.from(JSON.stringify({ v: codec.version, d: data }));
+  return Buffer.from(toJson({ v: codec.version, d: data }));
 }
 
 /** `where` names table and key for the error, which is DataLoss. */
 export function decodeRecord<T>(codec: Codec<T>, bytes: Buffer, where: string): T {
   let record: unknown;
   try {
-    record = JSON.parse(bytes.toString('utf8'));
+    record = fromJson(bytes.toString('utf8'));
   } catch (error) {
     throw new CoracleError('DataLoss', `${where}: ${messageOf(error)}`, { cause: error });
   }

@@ -8,7 +8,7 @@ export class LmdbBackend implements Backend {
 
   constructor(directory: string) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    this.#db = open<Buffer, string>({
+    this.#db = open({
       path: directory,
       noSubdir: false,
       encoding: 'binary',
@@ -20,7 +20,7 @@ export class LmdbBackend implements Backend {
   *load(prefix: string): Iterable<[string, Buffer]> {
     // Keys are compared as bytes of UTF-8, in which no character reaches 0xff.
     for (const { key, value } of this.#db.getRange({ start: prefix, end: `${prefix}\u{10ffff}` })) {
-      yield [key, Buffer.from(value)];
+      yield [key, Buffer.copyBytesFrom(value)];
     }
   }
 

@@ -17,7 +17,7 @@ export interface StoreProblem {
 export interface Store {
   /**
    * Opens a table and reads all of it; every call with one name returns the same table. Without a
-   * codec values are plain JSON data, version 1.
+   * codec values are plain JSON data and bigints, version 1.
    */
   table<T>(name: string, codec?: Codec<T>): Table<T>;
   /**

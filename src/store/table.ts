@@ -10,7 +10,7 @@
 export interface Codec<T> {
   /** Stored with each record; a record of another version is refused unless `decode` takes it. */
   readonly version: number;
-  /** To plain data that survives JSON. */
+  /** To plain data: what JSON has, and bigints. */
   encode(value: T): unknown;
   /**
    * From what `encode` made, of `version` (always one of `reads`). Throws on data that is no such

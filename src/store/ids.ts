@@ -1,0 +1,33 @@
+import { randomBytes } from 'node:crypto';
+import { CoracleError } from '../errors.ts';
+
+/** How many candidates an error about an ambiguous prefix lists. */
+const LISTED = 5;
+
+/** 256 random bits as 64 lower-case hex digits. */
+export function newId(): string {
+  return randomBytes(32).toString('hex');
+}
+
+/**
+ * The one id that is `given` or starts with it; undefined where there is none. Throws
+ * InvalidArgument where `given` is empty or more than one id starts with it (SS-11).
+ */
+export function resolveId(
+  what: string,
+  ids: ReadonlyMap<string, unknown>,
+  given: string,
+): string | undefined {
+  if (given === '') throw new CoracleError('InvalidArgument', `${what} id: must not be empty`);
+  if (ids.has(given)) return given;
+  const found: string[] = [];
+  for (const id of ids.keys()) if (id.startsWith(given)) found.push(id);
+  if (found.length <= 1) return found[0];
+  const rest = found.length > LISTED ? ` and ${found.length - LISTED} more` : '';
+  const listed = found.sort().slice(0, LISTED).join(', ');
+  throw new CoracleError(
+    'InvalidArgument',
+    `${what} id ${JSON.stringify(given)} is ambiguous: ${listed}${rest}`,
+    { reason: 'AmbiguousId' },
+  );
+}

@@ -1,0 +1,50 @@
+/** The records that are persisted. Times are CLOCK_REALTIME in ns. */
+import type { ContainerConfig, SandboxConfig } from '../spec/config.ts';
+import type { ResolvedDevice } from '../spec/host.ts';
+import type { Spec } from '../spec/oci.ts';
+
+/** What a pod's network gave it; plain data, further fields are the network's own and are kept. */
+export interface SandboxNetwork {
+  /** Addresses without prefix length; the first is the pod's primary one. */
+  ips: string[];
+}
+
+/** What is known of a sandbox. Replaced as a whole, by `Sandbox`. */
+export interface SandboxRecord {
+  id: string;
+  /** Unique among sandboxes: name, namespace, uid and attempt, joined. */
+  name: string;
+  config: SandboxConfig;
+  runtimeHandler: string;
+  createdAt: bigint;
+  /** Below the cgroup hierarchies' roots. */
+  cgroupPath: string;
+  /** /proc/sys/kernel/random/boot_id of the boot that its monitor belongs to. */
+  bootId: string;
+  /** null until the pod has its network. */
+  network: SandboxNetwork | null;
+  /** Absent until the pod is ready. */
+  monitorPid?: number;
+  /** 0 while it has not stopped. */
+  stoppedAt: bigint;
+}
+
+/** What does not change about a container. */
+export interface ContainerRecord {
+  id: string;
+  /** Unique among containers: name, sandbox name and attempt, joined. */
+  name: string;
+  sandboxId: string;
+  config: ContainerConfig;
+  imageId: string;
+  /** A digest reference where the image has one, else its id. */
+  imageRef: string;
+  createdAt: bigint;
+  cgroupPath: string;
+  devices: ResolvedDevice[];
+  /** "SIGTERM". */
+  stopSignal: string;
+  /** Directories of the image's layers below the root directory, the topmost first. */
+  layers: string[];
+  spec: Spec;
+}
