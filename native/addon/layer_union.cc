@@ -1,0 +1,156 @@
+#include "native/addon/layer_union.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "native/addon/layer_fail.h"
+
+namespace coracle::layer {
+namespace {
+
+// <sys/mount.h> of glibc 2.36 has these calls, older ones do not: the numbers are the ABI.
+constexpr unsigned kFsopenCloexec = 1;
+constexpr unsigned kFsmountCloexec = 1;
+constexpr unsigned kSetFlag = 0;
+constexpr unsigned kSetString = 1;
+constexpr unsigned kCmdCreate = 6;
+constexpr size_t kMaxValue = 255;  // of a string that fsconfig(2) takes
+
+// A layer must be readable on its own by any later overlay mount: no features that tie it to
+// this one. Syncing is ours to do once, at the end ("volatile", Linux 5.10).
+constexpr const char* kOff[] = {"index", "metacopy", "redirect_dir"};
+
+int configure(int context, unsigned command, const char* key, const char* value) {
+  return static_cast<int>(syscall(SYS_fsconfig, context, command, key, value, 0));
+}
+
+// `path`, or a short name for it through a descriptor that lands in `*keep`.
+std::string short_path(const std::string& path, std::vector<Fd>* keep) {
+  if (path.size() <= kMaxValue) return path;
+  Fd fd(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) fail_errno("open layer", path);
+  std::string name = "/proc/self/fd/" + std::to_string(fd.get());
+  keep->push_back(std::move(fd));
+  return name;
+}
+
+// Not valid, with errno EINVAL, where the kernel is too old for "lowerdir+".
+Fd mount_with_api(const UnionSpec& spec) {
+  Fd context(static_cast<int>(syscall(SYS_fsopen, "overlay", kFsopenCloexec)));
+  if (!context) fail_errno("open overlay", spec.upper);
+  std::vector<Fd> keep;
+  for (const std::string& lower : spec.lower) {
+    if (configure(context.get(), kSetString, "lowerdir+", short_path(lower, &keep).c_str()) != 0) {
+      if (errno == EINVAL) return {};
+      fail_errno("overlay lower directory", lower);
+    }
+  }
+  if (configure(context.get(), kSetString, "upperdir", short_path(spec.upper, &keep).c_str()) !=
+      0) {
+    fail_errno("overlay upper directory", spec.upper);
+  }
+  if (configure(context.get(), kSetString, "workdir", short_path(spec.work, &keep).c_str()) != 0) {
+    fail_errno("overlay work directory", spec.work);
+  }
+  for (const char* option : kOff) configure(context.get(), kSetString, option, "off");
+  configure(context.get(), kSetFlag, "volatile", nullptr);
+  if (configure(context.get(), kCmdCreate, nullptr, nullptr) != 0) {
+    fail_errno("mount overlay", spec.upper);
+  }
+  Fd mount(static_cast<int>(syscall(SYS_fsmount, context.get(), kFsmountCloexec, 0)));
+  if (!mount) fail_errno("mount overlay", spec.upper);
+  return mount;
+}
+
+std::string escape(const std::string& path) {
+  std::string text;
+  for (char c : path) {
+    if (c == '\\' || c == ',' || c == ':') text += '\\';
+    text += c;
+  }
+  return text;
+}
+
+// The longest directory that all of them are below, with its slash.
+std::string common_directory(const std::vector<std::string>& paths) {
+  std::string prefix = paths.front();
+  for (const std::string& path : paths) {
+    size_t same = std::mismatch(prefix.begin(), prefix.end(), path.begin(), path.end()).first -
+                  prefix.begin();
+    prefix.resize(same);
+  }
+  return prefix.substr(0, prefix.rfind('/') + 1);
+}
+
+// mount(2) takes one page of options: names relative to a common directory fit many layers in.
+std::string overlay_options(const UnionSpec& spec, size_t skip) {
+  std::string lower;
+  for (const std::string& path : spec.lower) {
+    if (!lower.empty()) lower += ':';
+    lower += escape(path.substr(skip));
+  }
+  return "lowerdir=" + lower + ",upperdir=" + escape(spec.upper.substr(skip)) +
+         ",workdir=" + escape(spec.work.substr(skip)) +
+         ",index=off,metacopy=off,redirect_dir=off,volatile";
+}
+
+Fd mount_in_namespace(const UnionSpec& spec) {
+  if (unshare(CLONE_NEWNS) != 0) fail_errno("unshare mount namespace", spec.upper);
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    fail_errno("make mounts private", "/");
+  }
+  std::vector<std::string> all = spec.lower;
+  all.push_back(spec.upper);
+  all.push_back(spec.work);
+  std::string base = common_directory(all);
+  if (chdir(base.c_str()) != 0) fail_errno("enter layers", base);
+  // Mounted over the upper directory itself: what it covers stays reachable for overlay.
+  if (mount("overlay", spec.upper.c_str(), "overlay", 0,
+            overlay_options(spec, base.size()).c_str()) != 0) {
+    fail_errno("mount overlay", spec.upper);
+  }
+  Fd root(open(spec.upper.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  int code = errno;
+  umount2(spec.upper.c_str(), MNT_DETACH);
+  if (!root) {
+    errno = code;
+    fail_errno("open overlay", spec.upper);
+  }
+  return root;
+}
+
+// unshare(CLONE_NEWNS) implies CLONE_FS, so only this thread has another root and directory; it
+// ends here.
+Fd mount_in_thread(const UnionSpec& spec) {
+  Fd root;
+  LayerError error;
+  std::thread([&] {
+    try {
+      root = mount_in_namespace(spec);
+    } catch (const Failure& failure) {
+      error = failure.error;
+    } catch (const std::exception& failure) {
+      error = {ENOMEM, std::string("unpack layer: ") + failure.what(), spec.upper};
+    }
+  }).join();
+  if (error) throw Failure{error};
+  return root;
+}
+
+}  // namespace
+
+Fd open_union(const UnionSpec& spec, UnionMethod method) {
+  if (method != UnionMethod::kThread) {
+    Fd root = mount_with_api(spec);
+    if (root) return root;
+    if (method == UnionMethod::kMountApi) fail_errno("overlay lower directory", spec.upper);
+  }
+  return mount_in_thread(spec);
+}
+
+}  // namespace coracle::layer
