@@ -18,12 +18,12 @@ inline constexpr char kDataDir[] = "/data";
 
 // Owned by the monitor. Descriptors are close-on-exec; a launch closes none of them.
 struct PodContext {
-  int data_fd = -1;           // kDataDir, as a descriptor
-  int shm_fd = -1;            // the pod's /dev/shm, mounted in the monitor's namespace, or -1
-  int proc_fd = -1;           // root of a private procfs of the host's PID namespace
-  int pod_pidns_fd = -1;      // PID namespace of the pod's reaper, or -1
-  int self_pidns_fd = -1;     // PID namespace of the monitor
-  int devnull_fd = -1;        // /dev/null, open for reading and writing
+  int data_fd = -1;        // kDataDir, as a descriptor
+  int shm_fd = -1;         // the pod's /dev/shm, mounted in the monitor's namespace, or -1
+  int proc_fd = -1;        // root of a private procfs of the host's PID namespace
+  int pod_pidns_fd = -1;   // PID namespace of the pod's reaper, or -1
+  int self_pidns_fd = -1;  // PID namespace of the monitor
+  int devnull_fd = -1;     // /dev/null, open for reading and writing
   const char* rootfs_dir = "/rootfs";  // empty directory where a child attaches its root
 };
 

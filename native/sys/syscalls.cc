@@ -87,8 +87,7 @@ int move_mount(int from_dir, const char* from, int to_dir, const char* to, unsig
 }
 
 int mount_setattr(int dir, const char* path, unsigned flags, const MountAttr& attributes) {
-  return result(
-      syscall(SYS_mount_setattr, dir, path, flags, &attributes, sizeof(attributes)));
+  return result(syscall(SYS_mount_setattr, dir, path, flags, &attributes, sizeof(attributes)));
 }
 
 int fsopen(const char* type) { return result(syscall(SYS_fsopen, type, 1 /* FSOPEN_CLOEXEC */)); }

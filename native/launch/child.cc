@@ -1,0 +1,81 @@
+#include "native/launch/child.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "native/launch/descriptors.h"
+#include "native/launch/dispatch.h"
+#include "native/launch/report.h"
+#include "native/sys/syscalls.h"
+
+namespace coracle {
+namespace {
+
+constexpr int kFailedExit = 127;
+
+// Ignored signals stay ignored across execve(2), so that even what CLONE_CLEAR_SIGHAND leaves
+// has to go: a monitor ignores SIGPIPE.
+void reset_signals() {
+  for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction action = {};
+    action.sa_handler = SIG_DFL;
+    sigaction(signal, &action, nullptr);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+Error prepare(const Child& child) {
+  // A monitor that dies takes its half-made children along; the wake line covers the case that
+  // it has died before this call, and the time after the ids have changed (which clears it).
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  // Processes that share the container's PID namespace must not read or trace this one while it
+  // still is the monitor's image and holds the monitor's privileges. execve(2) resets it.
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return failed("clear dumpable flag");
+  prctl(PR_SET_NAME, "coracle-launch", 0, 0, 0);
+  drop_foreign_descriptors(child);
+  reset_signals();
+  umask(0);
+  if (setsid() < 0) return failed("start session");
+  // Keyrings have no namespace: with the monitor's session keyring the container would possess
+  // its keys. A kernel without keyrings has none to leak, and an outer sandbox that refuses the
+  // call refuses all other uses of them, too.
+  if (sys::join_new_session_keyring() < 0 && errno != ENOSYS && errno != EPERM) {
+    return failed("join session keyring");
+  }
+  if (Error error = install_stdio(child); !error.ok()) return error;
+  if ((child.plan->clone_flags & sys::kCloneNewNs) != 0 &&
+      mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return failed("make mounts private");
+  }
+  return {};
+}
+
+}  // namespace
+
+void settle(Child& child) {
+  if (child.settled) return;
+  child.settled = true;
+  prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
+  umask(child.umask);
+}
+
+void run_child(Child& child) {
+  Error error = prepare(child);
+  if (error.ok()) {
+    error = for_each_step(*child.plan, [&](uint32_t index, Op op, Bytes payload) {
+      child.report.step_index = index;
+      child.report.op = op;
+      return dispatch(op, payload, [&](const auto& step) { return run(step, child); });
+    });
+  }
+  report_error(child, error);
+  _exit(kFailedExit);
+}
+
+}  // namespace coracle

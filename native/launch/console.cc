@@ -1,0 +1,76 @@
+// Console: the terminal of a container.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "native/launch/child.h"
+#include "native/launch/report.h"
+#include "native/launch/resolve.h"
+#include "native/sys/fd.h"
+#include "native/sys/syscalls.h"
+
+#ifndef TIOCGPTPEER
+#define TIOCGPTPEER 0x5441  // Linux 4.13
+#endif
+
+namespace coracle {
+namespace {
+
+constexpr long kDevptsFs = 0x1cd1;  // DEVPTS_SUPER_MAGIC of <linux/magic.h>
+
+// The multiplexer of a devpts, and nothing that only has its name: the master goes to the monitor.
+Fd open_multiplexer(const Child& child) {
+  Fd master(open_in_root(child.root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY));
+  struct stat entry;
+  struct statfs fs;
+  if (!master || fstat(master.get(), &entry) != 0 || fstatfs(master.get(), &fs) != 0) return Fd();
+  if (S_ISCHR(entry.st_mode) && entry.st_rdev == makedev(5, 2) &&
+      static_cast<long>(fs.f_type) == kDevptsFs) {
+    return master;
+  }
+  errno = ENODEV;
+  return Fd();
+}
+
+Error bind_console(const Child& child, int peer) {
+  constexpr char kPath[] = "/dev/console";
+  Fd target(make_target(child.root, kPath, TargetKind::kFile));
+  // Cloned from the descriptor that TIOCGPTPEER returned: no path inside the container says what
+  // becomes its console.
+  Fd tree(sys::open_tree(peer, "", sys::kOpenTreeClone | sys::kAtEmptyPath));
+  if (!target || !tree ||
+      sys::move_mount(tree.get(), "", target.get(), "",
+                      sys::kMoveMountFromEmptyPath | sys::kMoveMountToEmptyPath) != 0) {
+    return failed("mount", "/dev/console");
+  }
+  return {};
+}
+
+}  // namespace
+
+Error run(const Console& step, Child& child) {
+  Fd master = open_multiplexer(child);
+  if (!master) return failed("open terminal", "/dev/pts/ptmx");
+  int unlock = 0;
+  winsize size = {step.rows, step.cols, 0, 0};
+  if (ioctl(master.get(), TIOCSPTLCK, &unlock) != 0 ||
+      ioctl(master.get(), TIOCSWINSZ, &size) != 0) {
+    return failed("prepare terminal");
+  }
+  Fd peer(ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!peer) return failed("open terminal", "/dev/pts");
+  if (step.bind_console != 0) {
+    if (Error error = bind_console(child, peer.get()); !error.ok()) return error;
+  }
+  if (ioctl(peer.get(), TIOCSCTTY, 0) != 0) return failed("set controlling terminal");
+  for (int fd = 0; fd < 3; ++fd) {
+    if (dup2(peer.get(), fd) < 0) return failed("install terminal");
+  }
+  return report_terminal(child, master.get());
+}
+
+}  // namespace coracle

@@ -1,0 +1,67 @@
+// Mkdir, Mknod, Symlink: single entries of the container's tree.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "native/launch/child.h"
+#include "native/launch/resolve.h"
+#include "native/sys/fd.h"
+
+namespace coracle {
+
+Error run(const Mkdir& step, Child& child) {
+  bool made = false;
+  if (!make_directories(child.root, step.target.data, step.mode, &made)) {
+    return failed("mkdir", step.target.data);
+  }
+  if (!made || (step.uid == 0 && step.gid == 0)) return {};
+  Fd directory(open_in_root(child.root, step.target.data, O_RDONLY | O_DIRECTORY));
+  // chown(2) clears set-id bits, so that the mode is set again.
+  if (!directory || fchown(directory.get(), step.uid, step.gid) != 0 ||
+      fchmod(directory.get(), step.mode) != 0) {
+    return failed("chown", step.target.data);
+  }
+  return {};
+}
+
+Error run(const Mknod& step, Child& child) {
+  Parent parent;
+  if (!make_parent(child.root, step.target.data, &parent)) {
+    return failed("mknod", step.target.data);
+  }
+  Fd directory(parent.fd);
+  dev_t device = makedev(step.major, step.minor);
+  if (mknodat(directory.get(), parent.name, step.mode, device) != 0) {
+    struct stat entry;
+    if (errno != EEXIST ||
+        fstatat(directory.get(), parent.name, &entry, AT_SYMLINK_NOFOLLOW) != 0) {
+      return failed("mknod", step.target.data);
+    }
+    bool same_type = (entry.st_mode & S_IFMT) == (step.mode & S_IFMT);
+    if (!same_type || (!S_ISFIFO(entry.st_mode) && entry.st_rdev != device)) {
+      return Error{EEXIST, "mknod", step.target.data};
+    }
+    return {};
+  }
+  if ((step.uid != 0 || step.gid != 0) &&
+      fchownat(directory.get(), parent.name, step.uid, step.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    return failed("chown", step.target.data);
+  }
+  return {};
+}
+
+Error run(const Symlink& step, Child& child) {
+  Parent parent;
+  if (!make_parent(child.root, step.target.data, &parent)) {
+    return failed("symlink", step.target.data);
+  }
+  Fd directory(parent.fd);
+  if (symlinkat(step.content.data, directory.get(), parent.name) != 0 && errno != EEXIST) {
+    return failed("symlink", step.target.data);
+  }
+  return {};
+}
+
+}  // namespace coracle

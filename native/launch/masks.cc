@@ -1,0 +1,90 @@
+// Mask, ReadonlyPath: parts of procfs and sysfs that a container must not read or write.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "native/launch/child.h"
+#include "native/launch/resolve.h"
+#include "native/sys/fd.h"
+#include "native/sys/syscalls.h"
+
+namespace coracle {
+namespace {
+
+constexpr unsigned kAttach = sys::kMoveMountFromEmptyPath | sys::kMoveMountToEmptyPath;
+constexpr unsigned kClone = sys::kOpenTreeClone | sys::kAtEmptyPath;
+
+bool is_missing(int code) { return code == ENOENT || code == ENOTDIR; }
+
+bool is_null_device(int fd) {
+  struct stat entry;
+  return fstat(fd, &entry) == 0 && S_ISCHR(entry.st_mode) && entry.st_rdev == makedev(1, 3);
+}
+
+// A mount of a null device. Its number is checked on the very descriptor that is cloned: an image
+// or a volume could put anything in the place of /dev/null.
+Fd null_mount(Child& child) {
+  if (child.null_tree >= 0 && is_null_device(child.null_tree)) {
+    // The first use attaches it; later ones clone it, now a mount of the child's own namespace.
+    Fd clone(sys::open_tree(child.null_tree, "", kClone));
+    if (clone) return clone;
+    Fd first(fcntl(child.null_tree, F_DUPFD_CLOEXEC, 3));
+    return first;
+  }
+  Fd device(open_in_root(child.root, "/dev/null", O_PATH));
+  if (!device) return Fd();
+  if (!is_null_device(device.get())) {
+    errno = ENODEV;
+    return Fd();
+  }
+  return Fd(sys::open_tree(device.get(), "", kClone));
+}
+
+// An empty read-only tmpfs; all masked directories share one.
+Fd empty_mount(Child& child) {
+  if (child.empty_tree >= 0) return Fd(sys::open_tree(child.empty_tree, "", kClone));
+  Fd fs(sys::fsopen("tmpfs"));
+  if (!fs || sys::fsconfig(fs.get(), sys::kFsconfigSetString, "mode", "755") != 0 ||
+      sys::fsconfig(fs.get(), sys::kFsconfigSetFlag, "ro", nullptr) != 0 ||
+      sys::fsconfig(fs.get(), sys::kFsconfigCreate, nullptr, nullptr) != 0) {
+    return Fd();
+  }
+  Fd tree(sys::fsmount(fs.get(), sys::kMountAttrReadonly | sys::kMountAttrNosuid |
+                                     sys::kMountAttrNodev | sys::kMountAttrNoexec));
+  if (tree) child.empty_tree = fcntl(tree.get(), F_DUPFD_CLOEXEC, 3);
+  return tree;
+}
+
+}  // namespace
+
+Error run(const Mask& step, Child& child) {
+  const char* path = step.target.data;
+  Fd target(open_in_root(child.root, path, O_PATH));
+  struct stat entry;
+  if (!target && is_missing(errno)) return {};
+  if (!target || fstat(target.get(), &entry) != 0) return failed("mask", path);
+  Fd cover = S_ISDIR(entry.st_mode) ? empty_mount(child) : null_mount(child);
+  if (!cover || sys::move_mount(cover.get(), "", target.get(), "", kAttach) != 0) {
+    return failed("mask", path);
+  }
+  return {};
+}
+
+Error run(const ReadonlyPath& step, Child& child) {
+  const char* path = step.target.data;
+  Fd target(open_in_root(child.root, path, O_PATH));
+  if (!target && is_missing(errno)) return {};
+  if (!target) return failed("make read-only", path);
+  Fd tree(sys::open_tree(target.get(), "", kClone | sys::kAtRecursive));
+  sys::MountAttr readonly;
+  readonly.set = sys::kMountAttrReadonly;
+  if (!tree ||
+      sys::mount_setattr(tree.get(), "", sys::kAtEmptyPath | sys::kAtRecursive, readonly) != 0 ||
+      sys::move_mount(tree.get(), "", target.get(), "", kAttach) != 0) {
+    return failed("make read-only", path);
+  }
+  return {};
+}
+
+}  // namespace coracle

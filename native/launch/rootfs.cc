@@ -1,0 +1,204 @@
+// Overlay, RootBind, Pivot: the container's root file system.
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "native/launch/child.h"
+#include "native/launch/mount_options.h"
+#include "native/launch/resolve.h"
+#include "native/sys/fd.h"
+#include "native/sys/syscalls.h"
+
+namespace coracle {
+namespace {
+
+// Puts a detached mount on the empty directory of the child's copy of the monitor's namespace.
+// The descriptor is the root from here on.
+Error attach_root(Fd tree, Child& child) {
+  if (sys::move_mount(tree.get(), "", AT_FDCWD, child.context->rootfs_dir,
+                      sys::kMoveMountFromEmptyPath) != 0) {
+    return failed("attach root", child.context->rootfs_dir);
+  }
+  child.root = tree.release();
+  return {};
+}
+
+// Appends to the option string of mount(2); remembers an overflow.
+class OptionString {
+ public:
+  void text(const char* text) {
+    for (; *text != 0; ++text) put(*text);
+  }
+  // overlayfs takes ',' as the end of an option and ':' as the end of a layer unless a backslash
+  // precedes them.
+  void escaped(const char* path) {
+    for (; *path != 0; ++path) {
+      if (*path == ',' || *path == ':' || *path == '\\') put('\\');
+      put(*path);
+    }
+  }
+  const char* get() {
+    bytes_[size_] = 0;
+    return bytes_;
+  }
+  bool fits() const { return fits_; }
+
+ private:
+  void put(char c) {
+    if (size_ + 1 < sizeof(bytes_)) {
+      bytes_[size_++] = c;
+    } else {
+      fits_ = false;
+    }
+  }
+
+  char bytes_[4096];  // mount(2) copies one page
+  size_t size_ = 0;
+  bool fits_ = true;
+};
+
+// Upper and work directory have backslashes removed by the kernel, the ones of "lowerdir+" not.
+Error set_directory(int fs, const char* key, const char* path) {
+  OptionString value;
+  value.escaped(path);
+  if (!value.fits()) return Error{ENAMETOOLONG, "mount overlay", path};
+  if (sys::fsconfig(fs, sys::kFsconfigSetString, key, value.get()) != 0) {
+    return failed("mount overlay", path);
+  }
+  return {};
+}
+
+// Linux 6.7 and later: layer by layer, without the limit of one page. `supported` becomes false
+// where the first "lowerdir+" is not understood.
+Error overlay_by_layers(const Overlay& step, Child& child, bool* supported) {
+  Fd fs(sys::fsopen("overlay"));
+  if (!fs) return failed("mount overlay", step.upper.data);
+  Error error;
+  bool first = true;
+  for_each_string(step.lower, step.lower_count, [&](const Str& lower) {
+    if (sys::fsconfig(fs.get(), sys::kFsconfigSetString, "lowerdir+", lower.data) != 0) {
+      if (first && errno == EINVAL) *supported = false;
+      error = failed("mount overlay", lower.data);
+    }
+    first = false;
+    return error.ok();
+  });
+  if (!error.ok()) return error;
+  if (!step.upper.empty()) {
+    error = set_directory(fs.get(), "upperdir", step.upper.data);
+    if (error.ok()) error = set_directory(fs.get(), "workdir", step.work.data);
+    if (!error.ok()) return error;
+  }
+  error = set_mount_options(fs.get(), "mount overlay", step.upper.data, step.options.data);
+  if (!error.ok()) return error;
+  if (sys::fsconfig(fs.get(), sys::kFsconfigCreate, nullptr, nullptr) != 0) {
+    return failed("mount overlay", step.upper.data);
+  }
+  Fd tree(sys::fsmount(fs.get(), 0));
+  if (!tree) return failed("mount overlay", step.upper.data);
+  return attach_root(static_cast<Fd&&>(tree), child);
+}
+
+Error overlay_by_string(const Overlay& step, Child& child) {
+  OptionString data;
+  data.text("lowerdir=");
+  bool first = true;
+  for_each_string(step.lower, step.lower_count, [&](const Str& lower) {
+    if (!first) data.text(":");
+    first = false;
+    data.escaped(lower.data);
+    return true;
+  });
+  if (!step.upper.empty()) {
+    data.text(",upperdir=");
+    data.escaped(step.upper.data);
+    data.text(",workdir=");
+    data.escaped(step.work.data);
+  }
+  if (!step.options.empty()) {
+    data.text(",");
+    data.text(step.options.data);
+  }
+  if (!data.fits()) return Error{E2BIG, "mount overlay", step.upper.data};
+  const char* target = child.context->rootfs_dir;
+  if (mount("overlay", target, "overlay", 0, data.get()) != 0) {
+    return failed("mount overlay", step.upper.data);
+  }
+  child.root = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (child.root < 0) return failed("open root", target);
+  return {};
+}
+
+// overlayfs refuses a single layer without an upper directory; a bind mount is the same thing.
+Error bind_only_layer(const Overlay& step, Child& child) {
+  Error error;
+  for_each_string(step.lower, step.lower_count, [&](const Str& lower) {
+    Fd tree(sys::open_tree(AT_FDCWD, lower.data, sys::kOpenTreeClone));
+    sys::MountAttr readonly;
+    readonly.set = sys::kMountAttrReadonly;
+    if (!tree || sys::mount_setattr(tree.get(), "", sys::kAtEmptyPath, readonly) != 0) {
+      error = failed("mount layer", lower.data);
+    } else {
+      error = attach_root(static_cast<Fd&&>(tree), child);
+    }
+    return error.ok();
+  });
+  return error;
+}
+
+}  // namespace
+
+Error run(const Overlay& step, Child& child) {
+  // Layers are relative: they keep the option string short, and overlayfs accepts none from
+  // outside the child's own mount namespace, as those of an inherited descriptor would be.
+  if (chdir(kDataDir) != 0) return failed("chdir", kDataDir);
+  Error error;
+  if (step.lower_count == 1 && step.upper.empty()) {
+    error = bind_only_layer(step, child);
+  } else {
+    bool supported = true;
+    error = overlay_by_layers(step, child, &supported);
+    if (!supported) error = overlay_by_string(step, child);
+  }
+  if (error.ok() && chdir("/") != 0) error = failed("chdir", "/");
+  return error;
+}
+
+Error run(const RootBind& step, Child& child) {
+  int tree = fcntl(child.fd(step.fd), F_DUPFD_CLOEXEC, 3);
+  if (tree < 0) return failed("attach root", step.path.data);
+  Error error = attach_root(Fd(tree), child);
+  if (!error.ok()) return Error{error.code, error.step, step.path.data};
+  sys::MountAttr isolated;
+  isolated.propagation = MS_PRIVATE;
+  if (sys::mount_setattr(child.root, "", sys::kAtEmptyPath | sys::kAtRecursive, isolated) != 0) {
+    return failed("make root private", step.path.data);
+  }
+  return {};
+}
+
+Error run(const Pivot& step, Child& child) {
+  const Str& cwd = child.program->created_cwd;
+  if (step.readonly != 0 && !cwd.empty() &&
+      !make_directories(child.root, cwd.data, 0755, nullptr)) {
+    return failed("mkdir", cwd.data);
+  }
+  // pivot_root(".", ".") stacks the old root on the new one, from where it is let go; pivot_root(2)
+  // describes it. Nothing of the monitor's tree needs a place inside the container.
+  if (fchdir(child.root) != 0) return failed("chdir to root");
+  if (sys::pivot_root(".", ".") != 0) return failed("pivot root");
+  if (umount2(".", MNT_DETACH) != 0) return failed("let go of old root");
+  if (chdir("/") != 0) return failed("chdir", "/");
+  if (step.readonly != 0) {
+    sys::MountAttr readonly;
+    readonly.set = sys::kMountAttrReadonly;
+    if (sys::mount_setattr(child.root, "", sys::kAtEmptyPath, readonly) != 0) {
+      return failed("make root read-only");
+    }
+  }
+  return {};
+}
+
+}  // namespace coracle

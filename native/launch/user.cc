@@ -1,0 +1,101 @@
+// User: the identity of the program.
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "native/launch/child.h"
+#include "native/launch/descriptors.h"
+#include "native/launch/passwd.h"
+#include "native/launch/resolve.h"
+#include "native/sys/fd.h"
+#include "native/sys/syscalls.h"
+
+namespace coracle {
+namespace {
+
+// A file that is missing or not a regular one (a FIFO would block the launch) counts as empty, as
+// images without any users are common.
+Fd open_database(const Child& child, const char* path) {
+  Fd file(open_in_root(child.root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  struct stat entry;
+  if (!file || fstat(file.get(), &entry) != 0 || !S_ISREG(entry.st_mode)) return Fd();
+  return file;
+}
+
+// The primary group and the user's name, for the lookups that follow. A number without an entry
+// is a user all the same, of group 0.
+Error look_up_user(const User& step, const Child& child, PasswdEntry* entry, bool* found) {
+  uint32_t uid = 0;
+  bool numeric = step.user.empty() || parse_id(step.user.data, &uid);
+  Fd passwd = open_database(child, "/etc/passwd");
+  *found = passwd && find_user(passwd.get(), numeric ? nullptr : step.user.data, uid, entry);
+  if (*found) return {};
+  if (!numeric) return Error{ENOENT, "find user", step.user.data};
+  *entry = PasswdEntry{};
+  entry->uid = uid;
+  return {};
+}
+
+Error look_up_group(const User& step, const Child& child, uint32_t* gid) {
+  if (step.group.empty() || parse_id(step.group.data, gid)) return {};
+  Fd group = open_database(child, "/etc/group");
+  if (group && find_group(group.get(), step.group.data, gid)) return {};
+  return Error{ENOENT, "find group", step.group.data};
+}
+
+// The primary group comes first: without it in the list, a program could leave the group with
+// setgid(2) and so escape a permission that is denied to it (CVE-2022-36109).
+Error collect_groups(const User& step, const Child& child, const PasswdEntry* user, uint32_t gid,
+                     GroupList* groups) {
+  bool fits = groups->add(gid);
+  if (user != nullptr && step.merge_groups != 0) {
+    Fd group = open_database(child, "/etc/group");
+    if (group) fits &= add_member_groups(group.get(), user->name, groups);
+  }
+  for (uint16_t i = 0; i < step.extra_count; ++i) {
+    uint32_t extra;
+    memcpy(&extra, step.extra.data + i * sizeof(extra), sizeof(extra));
+    fits &= groups->add(extra);
+  }
+  return fits ? Error{} : Error{E2BIG, "set groups of user", step.user.data};
+}
+
+void set_home(Child& child, const char* home) {
+  if (child.program->home_slot == nullptr) return;
+  if (home[0] == 0) home = "/";
+  memcpy(child.home, "HOME=", 5);
+  memcpy(child.home + 5, home, strlen(home) + 1);
+  *child.program->home_slot = child.home;
+}
+
+}  // namespace
+
+Error run(const User& step, Child& child) {
+  PasswdEntry entry;
+  bool found = false;
+  if (Error error = look_up_user(step, child, &entry, &found); !error.ok()) return error;
+  uint32_t gid = entry.gid;
+  if (Error error = look_up_group(step, child, &gid); !error.ok()) return error;
+  GroupList groups;
+  Error error = collect_groups(step, child, found ? &entry : nullptr, gid, &groups);
+  if (!error.ok()) return error;
+  set_home(child, entry.home);
+  own_stdio(child, entry.uid);
+
+  // Groups before the user, while CAP_SETGID is still effective. The permitted capabilities stay
+  // for the Capabilities step, which cuts them to what the program gets.
+  if (sys::setgroups(groups.count, groups.ids) != 0) return failed("set groups");
+  if (sys::setresgid(gid) != 0) return failed("set group");
+  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return failed("keep capabilities");
+  if (sys::setresuid(entry.uid) != 0) return failed("set user");
+
+  child.report.uid = entry.uid;
+  child.report.gid = gid;
+  child.report.group_count = groups.count;
+  memcpy(child.report.groups, groups.ids, sizeof(groups.ids));
+  return {};
+}
+
+}  // namespace coracle
