@@ -31,6 +31,8 @@ export interface EmbeddedNetworkOptions {
   readonly subnet6?: string | undefined;
   /** Bytes. Absent: that of the link behind the default route, or 1500. */
   readonly mtu?: number | undefined;
+  /** Changes the host's sysctls; tests put their own here. */
+  readonly enableForwarding?: typeof enableForwarding;
 }
 
 /** How long `ready` believes that bridge and rules are as they were made, ms. */
@@ -186,7 +188,7 @@ export class EmbeddedNetwork implements PodNetworkProvider {
     });
     const ipv6 = subnets.some((subnet) => subnet.family === 6);
     const reasons = await Promise.all([
-      enableForwarding(ipv6, routes),
+      (this.#options.enableForwarding ?? enableForwarding)(ipv6, routes),
       installMasquerade(addon, { bridge: this.#bridge, subnets }),
     ]);
     const degraded = reasons.filter((reason) => reason !== '').join('; ');

@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict';
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { test } from 'node:test';
+import { CoracleError } from '../../src/errors.ts';
+import type { BridgeSpec, VethSpec } from '../../src/native/types.ts';
+import {
+  EmbeddedNetwork,
+  type EmbeddedNetworkOptions,
+  hostLinkName,
+  macOf,
+} from '../../src/network/embedded.ts';
+import { MemoryAddressTable } from '../helpers/address-table.ts';
+
+/** A host whose links and nft runs are lists. */
+class FakeHost {
+  readonly links = new Set<string>();
+  readonly bridges: BridgeSpec[] = [];
+  readonly veths: VethSpec[] = [];
+  readonly scripts: string[] = [];
+  bridgeError: Error | undefined;
+  vethError: Error | undefined;
+  nftExit = 0;
+  forwarding = '';
+
+  async ensureBridge(spec: BridgeSpec): Promise<void> {
+    await new Promise(setImmediate);
+    this.bridges.push(spec);
+    if (this.bridgeError) throw this.bridgeError;
+    this.links.add(spec.name);
+  }
+  async connectPod(spec: VethSpec): Promise<void> {
+    fstatSync(spec.podNetlinkFd); // throws if it is closed too early
+    await new Promise(setImmediate);
+    if (this.vethError) throw this.vethError;
+    this.veths.push(spec);
+  }
+  async deleteLink(name: string): Promise<void> {
+    this.links.delete(name);
+  }
+  linkExists(name: string): boolean {
+    return this.links.has(name);
+  }
+  async spawn({ stdin = '' }: { stdin?: string }) {
+    this.scripts.push(stdin);
+    return { exitCode: this.nftExit, stdout: '', stderr: 'no permission', timedOut: false };
+  }
+}
+
+/** A monitor whose pod sockets are open files. */
+class FakeMonitor {
+  readonly sockets: number[] = [];
+  async socket(): Promise<number> {
+    const fd = openSync('/dev/null', 'r');
+    this.sockets.push(fd);
+    return fd;
+  }
+}
+
+function setUp(options: Partial<EmbeddedNetworkOptions> = {}) {
+  const host = new FakeHost();
+  const table = new MemoryAddressTable();
+  const network = new EmbeddedNetwork({
+    addon: host,
+    addresses: table,
+    subnet: '10.9.0.0/24',
+    mtu: 1400,
+    enableForwarding: async () => host.forwarding,
+    ...options,
+  });
+  const monitor = new FakeMonitor();
+  const attach = (sandboxId: string) =>
+    network.attach({ sandboxId, podPid: process.pid, connection: monitor });
+  return { host, table, network, monitor, attach };
+}
+
+test('nothing is made on the host before the first pod', async () => {
+  const { host, network, attach } = setUp();
+  assert.deepEqual(await network.ready(), { ok: true, reason: '' });
+  assert.equal(host.bridges.length + host.scripts.length, 0);
+
+  assert.deepEqual(await attach('pod'), {
+    ips: ['10.9.0.2'],
+    interfaceName: 'eth0',
+    mac: 'ca:c1:0a:09:00:02',
+    gateway: '10.9.0.1',
+  });
+  assert.deepEqual(host.bridges, [{ name: 'coracle0', addresses: ['10.9.0.1/24'], mtu: 1400 }]);
+  assert.equal(host.scripts.length, 1);
+});
+
+test('the pod gets its link through a socket that is closed afterwards', async () => {
+  const { host, monitor, attach } = setUp({ subnet6: 'fd00:9::/64', bridge: 'br-test' });
+  await attach('pod');
+  const [fd] = monitor.sockets;
+  assert.ok(fd !== undefined);
+  assert.throws(() => closeSync(fd), { code: 'EBADF' });
+  assert.deepEqual(host.veths, [
+    {
+      hostName: hostLinkName('pod'),
+      podName: 'eth0',
+      bridge: 'br-test',
+      podPid: process.pid,
+      mtu: 1400,
+      mac: 'ca:c1:0a:09:00:02',
+      addresses: ['10.9.0.2/24', 'fd00:9::2/64'],
+      gateways: ['10.9.0.1', 'fd00:9::1'],
+      podNetlinkFd: fd,
+    },
+  ]);
+});
+
+test('pods that come at once share one set-up', async () => {
+  const { host, attach } = setUp();
+  const pods = await Promise.all(Array.from({ length: 20 }, (_, i) => attach(`pod${i}`)));
+  assert.equal(new Set(pods.map((pod) => pod.ips[0])).size, 20);
+  assert.equal(host.bridges.length, 1);
+});
+
+test('a failed attach holds no address and no socket', async () => {
+  const { host, table, monitor, attach } = setUp();
+  host.vethError = new Error('create veth pair');
+  await assert.rejects(attach('pod'), /create veth pair/);
+  assert.deepEqual(table.held(), {});
+  const [fd] = monitor.sockets;
+  assert.ok(fd !== undefined);
+  assert.throws(() => closeSync(fd), { code: 'EBADF' });
+  monitor.socket = () => Promise.reject(new Error('the monitor is gone'));
+  await assert.rejects(attach('pod'), /the monitor is gone/);
+  assert.deepEqual(table.held(), {});
+});
+
+test('a bridge that cannot be made is the reason until it can', async () => {
+  const { host, table, network, attach } = setUp();
+  host.bridgeError = new Error('create bridge: EPERM');
+  const both = await Promise.allSettled([attach('a'), attach('b')]);
+  assert.ok(both.every((one) => one.status === 'rejected'));
+  assert.deepEqual(table.held(), {});
+  assert.deepEqual(await network.ready(), { ok: false, reason: 'create bridge: EPERM' });
+  host.bridgeError = undefined;
+  assert.deepEqual(await network.ready(), { ok: true, reason: '' });
+  await attach('a');
+});
+
+test('without nft or forwarding pods are attached and the reasons are shown', async () => {
+  const { host, network, attach } = setUp();
+  host.nftExit = 1;
+  host.forwarding = 'IP forwarding is off';
+  await attach('pod');
+  assert.deepEqual(await network.ready(), {
+    ok: true,
+    reason: 'IP forwarding is off; outbound traffic of pods is not masqueraded: nft: no permission',
+  });
+});
+
+test('a bridge that someone deleted is made again', async () => {
+  const { host, attach } = setUp();
+  await attach('a');
+  host.links.clear();
+  await attach('b');
+  assert.equal(host.bridges.length, 2);
+});
+
+test('a chosen subnet is kept over restarts', async () => {
+  const { table, attach } = setUp({ subnet: undefined });
+  const first = await attach('pod');
+  const kept = table.committed.get('subnet');
+  assert.ok(kept?.kind === 'subnet');
+
+  table.committed.set('subnet', { kind: 'subnet', subnet: '10.77.0.0/16' });
+  const again = setUp({ subnet: undefined, addresses: table });
+  assert.deepEqual((await again.attach('other')).ips, ['10.77.0.2']);
+  assert.ok(first.ips[0]);
+  await again.network.recover(['other']);
+  assert.deepEqual(table.held(), { '10.77.0.2': 'other' });
+});
+
+test('clean-up waits for the last pod, and leaves nothing', async () => {
+  const { host, network, attach } = setUp();
+  await attach('pod');
+  await assert.rejects(network.cleanup(), { kind: 'FailedPrecondition' });
+  await network.detach('pod');
+  await network.detach('pod');
+  await network.cleanup();
+  assert.equal(host.links.size, 0);
+  assert.equal(host.scripts.at(-1), 'table inet coracle\ndelete table inet coracle\n');
+  await attach('next');
+  assert.ok(host.linkExists('coracle0'));
+});
+
+test('bad options are refused by field', () => {
+  const table: [options: Partial<EmbeddedNetworkOptions>, field: string][] = [
+    [{ subnet: 'ten' }, 'network.subnet'],
+    [{ subnet: 'fd00::/64' }, 'network.subnet'],
+    [{ subnet: '10.0.0.0/31' }, 'network.subnet'],
+    [{ subnet6: '10.0.0.0/16' }, 'network.subnet6'],
+    [{ subnet6: 'fd00::/127' }, 'network.subnet6'],
+    [{ bridge: '' }, 'network.bridge'],
+    [{ bridge: 'sixteen-bytes-xx' }, 'network.bridge'],
+    [{ bridge: 'a"b' }, 'network.bridge'],
+    [{ mtu: 100 }, 'network.mtu'],
+    [{ mtu: 1400.5 }, 'network.mtu'],
+  ];
+  for (const [options, field] of table) {
+    assert.throws(
+      () => setUp(options),
+      (error: unknown) => error instanceof CoracleError && error.message.startsWith(`${field}: `),
+    );
+  }
+});
+
+test('link names fit and differ, MACs are local unicast ones', () => {
+  assert.match(hostLinkName('pod'), /^cor[0-9a-f]{12}$/);
+  assert.notEqual(hostLinkName('pod'), hostLinkName('pod2'));
+  assert.equal(macOf('255.254.1.2'), 'ca:c1:ff:fe:01:02');
+  assert.equal(Number.parseInt(macOf('10.0.0.1').slice(0, 2), 16) & 3, 2);
+});
