@@ -1,0 +1,80 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include <utility>
+
+#include "native/monitor/cgroup_kill.h"
+#include "native/monitor/monitor.h"
+#include "native/monitor/reply.h"
+
+namespace coracle {
+namespace {
+
+// An exec, or a process in a target's PID namespace, needs its parent to be running now.
+Error find_parent(Monitor& monitor, const LaunchPlan& plan, int* pidfd) {
+  *pidfd = -1;
+  if ((plan.flags & kExec) == 0 && plan.pid_mode != PidMode::kTarget) return {};
+  Entry* parent = is_valid_id(plan.parent) ? monitor.entries.find(plan.parent) : nullptr;
+  if (parent == nullptr || parent->phase != Phase::kRunning || parent->deleting) {
+    return Error{ESRCH, "find container", plan.parent.data};
+  }
+  *pidfd = parent->process.pidfd;
+  return {};
+}
+
+Error take_cgroup(const LaunchPlan& plan, FdList& fds, Entry& entry) {
+  entry.kill_cgroup_on_exit = (plan.flags & kKillCgroupOnExit) != 0;
+  if (plan.kill_cgroup == kNoFd) {
+    return entry.kill_cgroup_on_exit ? Error{EINVAL, "open cgroup", ""} : Error{};
+  }
+  const int fd = fds.at(plan.kill_cgroup);
+  entry.kill_fd.reset(fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1);
+  if (!entry.kill_fd) return Error{EBADF, "open cgroup", ""};
+  const int directory = fds.at(plan.into_cgroup);
+  if (directory >= 0 && !is_procs_file(entry.kill_fd.get())) {
+    entry.procs_fd.reset(openat(directory, "cgroup.procs", O_RDONLY | O_CLOEXEC));
+  }
+  return {};
+}
+
+Error launch_entry(Monitor& monitor, const LaunchPlan& plan, FdList& fds, Entry& entry) {
+  int parent_pidfd = -1;
+  Error error = find_parent(monitor, plan, &parent_pidfd);
+  if (!error.ok()) return error;
+  int stdio[3];
+  Fd child_ends[2];
+  error = open_stdio(plan, fds, entry, stdio, child_ends);
+  if (error.ok()) error = take_cgroup(plan, fds, entry);
+  if (!error.ok()) return error;
+  return launch(monitor.pod.context, plan, fds.data(), fds.size(), parent_pidfd, stdio,
+                &entry.process);
+}
+
+}  // namespace
+
+void handle_launch(Monitor& monitor, const PendingReply& from, Message& message) {
+  LaunchPlan plan;
+  if (!decode(message.body, plan)) return reply_error(monitor, from, EINVAL, "decode launch plan");
+  if (!is_valid_id(plan.id)) return reply_error(monitor, from, EINVAL, "launch", plan.id.data);
+  if (!monitor.pod.made) return reply_error(monitor, from, ENOTCONN, "launch", plan.id.data);
+  if (monitor.shutting_down) return reply_error(monitor, from, ESHUTDOWN, "launch", plan.id.data);
+  if (monitor.entries.find(plan.id) != nullptr) {
+    return reply_error(monitor, from, EEXIST, "launch", plan.id.data);
+  }
+  Entry* entry = monitor.entries.add(plan.id);
+  if (entry == nullptr) return reply_error(monitor, from, ENOMEM, "launch", plan.id.data);
+  if (is_valid_id(plan.parent)) memcpy(entry->parent, plan.parent.data, plan.parent.size);
+  entry->exec = (plan.flags & kExec) != 0;
+  entry->start_at_once = (plan.flags & kStartAtOnce) != 0;
+  entry->reply = from;
+  const Error error = launch_entry(monitor, plan, message.fds, *entry);
+  if (!error.ok()) {
+    monitor.entries.remove(entry);
+    return reply_error(monitor, from, error.code, error.step, error.path);
+  }
+  watch_process(monitor, *entry);
+  watch_streams(monitor, *entry);
+}
+
+}  // namespace coracle

@@ -1,0 +1,48 @@
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "native/monitor/clock.h"
+#include "native/monitor/find_entry.h"
+#include "native/monitor/monitor.h"
+
+namespace coracle {
+namespace {
+
+// An exec may have waited long since its launch; its container must still run.
+bool parent_runs(Monitor& monitor, const Entry& entry) {
+  if (!entry.exec) return true;
+  const Str id{entry.parent, static_cast<uint32_t>(strlen(entry.parent))};
+  const Entry* parent = monitor.entries.find(id);
+  return parent != nullptr && parent->phase == Phase::kRunning && !parent->deleting;
+}
+
+}  // namespace
+
+void handle_start(Monitor& monitor, const PendingReply& from, Message& message) {
+  EntryRequest request;
+  Entry* entry = find_entry(monitor, from, message, "start", &request);
+  if (entry == nullptr) return;
+  if (entry->phase == Phase::kStarting || entry->phase == Phase::kRunning ||
+      (entry->phase == Phase::kPreparing && entry->start_at_once)) {
+    return reply_error(monitor, from, EALREADY, "start", entry->id);
+  }
+  if (entry->phase == Phase::kPreparing)
+    return reply_error(monitor, from, EAGAIN, "start", entry->id);
+  if (entry->phase != Phase::kParked || entry->deleting) {
+    return reply_error(monitor, from, ESRCH, "start", entry->id);
+  }
+  if (!parent_runs(monitor, *entry)) {
+    return reply_error(monitor, from, ESRCH, "find container", entry->parent);
+  }
+  entry->phase = Phase::kStarting;
+  entry->reply = from;
+  entry->started_at = realtime_ns();
+  // A child that is gone by now is noticed through its pidfd.
+  (void)!write(entry->process.wake_fd, "", 1);
+  Fd(entry->process.wake_fd).reset();
+  entry->process.wake_fd = -1;
+}
+
+}  // namespace coracle

@@ -1,0 +1,105 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "native/monitor/clock.h"
+#include "native/monitor/monitor.h"
+#include "native/monitor/process_state.h"
+#include "native/monitor/reply.h"
+#include "native/sys/syscalls.h"
+
+namespace coracle {
+namespace {
+
+void close_report(Monitor& monitor, Entry& entry) {
+  unwatch(monitor, Source::kReport, entry.process.report_fd);
+  Fd(entry.process.report_fd).reset();
+  entry.process.report_fd = -1;
+}
+
+void remember_failure(Entry& entry, const Report& report) {
+  entry.failure.code = report.code != 0 ? report.code : EIO;
+  memcpy(entry.failure.step, report.step, sizeof(report.step));
+  memcpy(entry.failure.path, report.path, sizeof(report.path));
+  entry.failure.step[sizeof(entry.failure.step) - 1] = 0;
+  entry.failure.path[sizeof(entry.failure.path) - 1] = 0;
+}
+
+void parked(Monitor& monitor, Entry& entry, const Report& report) {
+  entry.ready_seen = true;
+  const uint16_t count = report.group_count < kMaxGroups ? report.group_count : kMaxGroups;
+  memcpy(entry.groups, report.groups, count * sizeof(uint32_t));
+  entry.ready.pid = static_cast<uint32_t>(entry.process.pid);
+  entry.ready.uid = report.uid;
+  entry.ready.gid = report.gid;
+  entry.ready.warnings = report.warnings;
+  entry.ready.group_count = count;
+  entry.ready.groups = Bytes{reinterpret_cast<const uint8_t*>(entry.groups),
+                             static_cast<uint32_t>(count * sizeof(uint32_t))};
+  if (entry.process.terminal_fd >= 0) open_terminal_pump(monitor, entry);
+  if (entry.start_at_once) {
+    entry.started_at = realtime_ns();
+    return;
+  }
+  entry.phase = Phase::kParked;
+  reply(monitor, entry.reply, entry.ready);
+  entry.reply.wanted = false;
+}
+
+// The child has closed its end after it was woken: it has run execve, or was killed before.
+void woken_child_is_silent(Monitor& monitor, Entry& entry) {
+  ExitStatus ended;
+  if (read_exit_status(entry.process.pidfd, &ended) &&
+      !has_executed(monitor.pod.proc.get(), entry.process.pid)) {
+    return;  // the pidfd tells what it died of
+  }
+  const bool at_once = entry.phase == Phase::kPreparing;
+  entry.phase = Phase::kRunning;
+  if (at_once) {
+    reply(monitor, entry.reply, entry.ready);
+  } else {
+    reply(monitor, entry.reply, StartReply{entry.started_at});
+  }
+  entry.reply.wanted = false;
+}
+
+}  // namespace
+
+void handle_report(Monitor& monitor, Entry& entry) {
+  static Report report;  // too large for a stack that should stay a page or two
+  while (entry.process.report_fd >= 0) {
+    switch (read_report(&entry.process, &report)) {
+      case ReportResult::kNone:
+        return;
+      case ReportResult::kReport:
+        if (report.kind == ReportKind::kError) {
+          remember_failure(entry, report);
+          close_report(monitor, entry);
+          return fail_launch(monitor, entry);
+        }
+        if (report.kind == ReportKind::kReady && entry.phase == Phase::kPreparing) {
+          parked(monitor, entry, report);
+        }
+        break;
+      case ReportResult::kEnd:
+        close_report(monitor, entry);
+        if (entry.phase == Phase::kStarting ||
+            (entry.phase == Phase::kPreparing && entry.ready_seen)) {
+          woken_child_is_silent(monitor, entry);
+        }
+        return;
+    }
+  }
+}
+
+void fail_launch(Monitor&, Entry& entry) {
+  entry.phase = Phase::kFailing;
+  sys::pidfd_send_signal(entry.process.pidfd, SIGKILL);
+}
+
+}  // namespace coracle
