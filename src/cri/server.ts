@@ -22,7 +22,7 @@ const MAX_RECEIVE = 16 * MiB;
 /** Two capped ExecSync streams of 16 MiB fit, and the lists of a very full node. */
 const MAX_SEND = 64 * MiB;
 
-/** How long calls under way may go on after `close`, in milliseconds. */
+/** How long calls under way may go on after `close`, in milliseconds, unless it is told. */
 const DRAIN_MS = 5_000;
 
 /** Fields that tell which object a request is about. Others may hold credentials. */
@@ -47,8 +47,11 @@ export interface ServerContext {
 export interface CriServer {
   /** The socket's path. */
   readonly path: string;
-  /** Takes no new calls, lets those under way end for a while, and removes the socket. */
-  close(): Promise<void>;
+  /**
+   * Takes no new calls, removes the socket, and lets calls under way end for up to `drainMs`
+   * milliseconds; then they are broken off.
+   */
+  close(drainMs?: number): Promise<void>;
 }
 
 /**
@@ -72,9 +75,9 @@ export async function serveCri<Context extends ServerContext>(
   ctx.log.info({ path: socket.path }, 'serving CRI v1');
   return {
     path: socket.path,
-    close: async () => {
+    close: async (drainMs = DRAIN_MS) => {
       await withdraw();
-      await drain(server);
+      await drain(server, drainMs);
     },
   };
 }
@@ -93,12 +96,12 @@ async function bind(server: Server, socket: SocketPath): Promise<() => Promise<v
   }
 }
 
-async function drain(server: Server): Promise<void> {
+async function drain(server: Server, drainMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   await Promise.race([
     new Promise<void>((resolve) => server.tryShutdown(() => resolve())),
     new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, DRAIN_MS);
+      timer = setTimeout(resolve, drainMs);
     }),
   ]);
   clearTimeout(timer);

@@ -1,0 +1,146 @@
+import { isUtf8 } from 'node:buffer';
+import { invalid } from '../errors.ts';
+import { hostHas } from '../runtime/doctor.ts';
+import type { ContainerConfig, DeviceConfig, MountConfig, SandboxConfig } from '../spec/config.ts';
+import {
+  absolutePath,
+  nonEmpty,
+  oneOf,
+  present,
+  refuseAny,
+  relativePath,
+  unsupported,
+  withoutNul,
+} from './fields.ts';
+import {
+  type ContainerConfig as CriContainerConfig,
+  type Device,
+  type ImageSpec,
+  type KeyValue,
+  type Mount,
+  MountPropagation,
+} from './gen/cri.ts';
+import { checkRuntimeHandler } from './runtime-handler.ts';
+import { signalFromCri } from './signal.ts';
+import { resourcesFromCri } from './translate-resources.ts';
+import type { TranslationHost } from './translate-sandbox.ts';
+import { securityFromCri } from './translate-security.ts';
+
+const PROPAGATIONS = {
+  [MountPropagation.PROPAGATION_PRIVATE]: 'private',
+  [MountPropagation.PROPAGATION_HOST_TO_CONTAINER]: 'rslave',
+  [MountPropagation.PROPAGATION_BIDIRECTIONAL]: 'rshared',
+} as const;
+
+/** Annotations by which device plugins of older kubelets ask for CDI devices. */
+const CDI_ANNOTATION = 'cdi.k8s.io/';
+
+/**
+ * A container configuration from CRI's, for a pod of the given configuration.
+ *
+ * Throws InvalidArgument for what makes no sense and Unimplemented for what Coracle has not, both
+ * naming the field.
+ */
+export function containerFromCri(
+  message: CriContainerConfig | undefined,
+  sandbox: SandboxConfig,
+  host: TranslationHost,
+): ContainerConfig {
+  const config = present('config', message);
+  const metadata = present('config.metadata', config.metadata);
+  refuseUnsupported(config);
+  const stopSignal = signalFromCri('config.stop_signal', config.stopSignal);
+  const { linux } = config;
+  return {
+    name: nonEmpty('config.metadata.name', metadata.name),
+    attempt: metadata.attempt,
+    image: imageName('config.image', config.image),
+    command: config.command.map((arg, i) => withoutNul(`config.command[${i}]`, arg)),
+    args: config.args.map((arg, i) => withoutNul(`config.args[${i}]`, arg)),
+    ...(config.workingDir && {
+      workingDir: absolutePath('config.working_dir', config.workingDir),
+    }),
+    env: config.envs.map((variable, i) => environment(`config.envs[${i}]`, variable)),
+    mounts: config.mounts.map((mount, i) => mountFromCri(`config.mounts[${i}]`, mount, host)),
+    devices: config.devices.map((device, i) => deviceFromCri(`config.devices[${i}]`, device)),
+    labels: { ...config.labels },
+    annotations: { ...config.annotations },
+    ...(config.logPath && { logPath: relativePath('config.log_path', config.logPath) }),
+    stdin: config.stdin,
+    stdinOnce: config.stdinOnce,
+    tty: config.tty,
+    resources: {
+      // Without it a container would inherit the protection that the runtime itself has.
+      oomScoreAdj: 0,
+      ...(linux?.resources && resourcesFromCri('config.linux.resources', linux.resources)),
+    },
+    security: securityFromCri(
+      'config.linux.security_context',
+      linux?.securityContext,
+      sandbox,
+      host,
+    ),
+    ...(stopSignal && { stopSignal }),
+  };
+}
+
+/** The image that a message names: a reference, a digest or an id. */
+export function imageName(field: string, message: ImageSpec | undefined): string {
+  const spec = present(field, message);
+  checkRuntimeHandler(`${field}.runtime_handler`, spec.runtimeHandler);
+  return nonEmpty(`${field}.image`, spec.image);
+}
+
+function refuseUnsupported(config: CriContainerConfig): void {
+  if (config.windows) throw unsupported('config.windows', 'Windows containers are');
+  refuseAny('config.CDI_devices', config.CDIDevices, 'CDI devices are');
+  const annotation = Object.keys(config.annotations).find((key) => key.startsWith(CDI_ANNOTATION));
+  if (annotation !== undefined) {
+    throw unsupported(`config.annotations[${JSON.stringify(annotation)}]`, 'CDI devices are');
+  }
+}
+
+/** Values are bytes on the wire and text in Coracle, where they must survive JSON. */
+function environment(field: string, { key, value }: KeyValue): [string, string] {
+  if (key.includes('=')) throw invalid(`${field}.key`, key, 'must not contain "="');
+  nonEmpty(`${field}.key`, key);
+  if (!isUtf8(value)) throw invalid(`${field}.value`, value.toString('latin1'), 'is not UTF-8');
+  return [key, withoutNul(`${field}.value`, value.toString('utf8'))];
+}
+
+function mountFromCri(field: string, mount: Mount, host: TranslationHost): MountConfig {
+  if (mount.image?.image) throw unsupported(`${field}.image`, 'image volumes are');
+  if (mount.imageSubPath) throw unsupported(`${field}.image_sub_path`, 'image volumes are');
+  refuseAny(`${field}.mount_options`, mount.mountOptions, 'mount options are');
+  refuseAny(`${field}.uidMappings`, mount.uidMappings, 'id-mapped mounts are');
+  refuseAny(`${field}.gidMappings`, mount.gidMappings, 'id-mapped mounts are');
+  if (mount.recursiveReadOnly) {
+    // Kubelet knows this refusal by its name (cri-api pkg/errors).
+    throw unsupported(
+      `${field}.recursive_read_only`,
+      'recursive read-only mounts are',
+      'RROUnsupported',
+    );
+  }
+  // Kubelet asks for it on every host; without SELinux there is nothing to relabel.
+  if (mount.selinuxRelabel && hostHas(host.report, 'selinux')) {
+    throw unsupported(`${field}.selinux_relabel`, 'SELinux labels are');
+  }
+  return {
+    containerPath: absolutePath(`${field}.container_path`, mount.containerPath),
+    hostPath: absolutePath(`${field}.host_path`, mount.hostPath),
+    readonly: mount.readonly,
+    propagation: oneOf(`${field}.propagation`, mount.propagation, PROPAGATIONS, MountPropagation),
+  };
+}
+
+function deviceFromCri(field: string, device: Device): DeviceConfig {
+  if (!/^[rwm]+$/.test(device.permissions)) {
+    throw invalid(`${field}.permissions`, device.permissions, 'must be of the letters r, w, m');
+  }
+  return {
+    containerPath: absolutePath(`${field}.container_path`, device.containerPath),
+    hostPath: absolutePath(`${field}.host_path`, device.hostPath),
+    permissions: device.permissions,
+  };
+}

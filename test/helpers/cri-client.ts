@@ -1,0 +1,111 @@
+/** A real gRPC client of the CRI, for tests: promises, and messages with only what matters. */
+import {
+  type CallOptions,
+  Client,
+  credentials,
+  Metadata,
+  type MethodDefinition,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import * as messages from '../../src/cri/gen/cri.ts';
+import {
+  type DeepPartial,
+  ImageServiceService,
+  type MessageFns,
+  RuntimeServiceService,
+} from '../../src/cri/gen/cri.ts';
+
+type Services = typeof RuntimeServiceService & typeof ImageServiceService;
+type RequestOf<M> = M extends { requestDeserialize(bytes: Buffer): infer T } ? T : never;
+type ResponseOf<M> = M extends { responseDeserialize(bytes: Buffer): infer T } ? T : never;
+type UnaryNames = {
+  [K in keyof Services]: Services[K]['responseStream'] extends true ? never : K;
+}[keyof Services];
+
+export interface CriCall {
+  /** Cancels the call. */
+  signal?: AbortSignal;
+  /** Milliseconds from now; default 30 s, so that a test that hangs says where. */
+  deadlineMs?: number;
+}
+
+export type CriClient = {
+  [K in UnaryNames]: (
+    request?: DeepPartial<RequestOf<Services[K]>>,
+    call?: CriCall,
+  ) => Promise<ResponseOf<Services[K]>>;
+} & {
+  /** Responses of a streaming method, until it ends. */
+  stream(path: string, call?: CriCall): Promise<unknown[]>;
+  close(): void;
+};
+
+/** A client of the server on a unix socket; rejects with grpc-js' ServiceError. */
+export function criClient(socket: string): CriClient {
+  const client = new Client(`unix:${socket}`, credentials.createInsecure(), {
+    'grpc.max_receive_message_length': -1,
+    'grpc.max_send_message_length': -1,
+  });
+  const services = { ...RuntimeServiceService, ...ImageServiceService };
+  const methods: Record<string, unknown> = {
+    close: () => client.close(),
+    stream: (path: string, call?: CriCall) => serverStream(client, path, call),
+  };
+  for (const [name, definition] of Object.entries(services)) {
+    if (definition.responseStream) continue;
+    methods[name] = (request: object = {}, call?: CriCall) =>
+      unary(client, definition as MethodDefinition<unknown, unknown>, request, call);
+  }
+  return methods as CriClient;
+}
+
+function unary(
+  client: Client,
+  definition: MethodDefinition<unknown, unknown>,
+  request: object,
+  call: CriCall = {},
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const running = client.makeUnaryRequest(
+      definition.path,
+      definition.requestSerialize,
+      definition.responseDeserialize,
+      requestType(definition.path).fromPartial(request),
+      new Metadata(),
+      options(call),
+      (error: ServiceError | null, response?: unknown) =>
+        error ? reject(error) : resolve(response),
+    );
+    call.signal?.addEventListener('abort', () => running.cancel(), { once: true });
+  });
+}
+
+function serverStream(client: Client, path: string, call: CriCall = {}): Promise<unknown[]> {
+  return new Promise((resolve, reject) => {
+    const received: unknown[] = [];
+    const running = client.makeServerStreamRequest(
+      path,
+      () => Buffer.alloc(0),
+      (bytes: Buffer) => bytes,
+      {},
+      new Metadata(),
+      options(call),
+    );
+    running.on('data', (message: unknown) => received.push(message));
+    running.on('error', reject);
+    running.on('end', () => resolve(received));
+    call.signal?.addEventListener('abort', () => running.cancel(), { once: true });
+  });
+}
+
+function options(call: CriCall): Partial<CallOptions> {
+  return { deadline: Date.now() + (call.deadlineMs ?? 30_000) };
+}
+
+/** The codec of a method's request: by convention of the protocol, "<Method>Request". */
+function requestType(path: string): MessageFns<unknown> {
+  const name = `${path.slice(path.lastIndexOf('/') + 1)}Request`;
+  const type = (messages as unknown as Record<string, MessageFns<unknown>>)[name];
+  if (!type) throw new Error(`no message ${name}`);
+  return type;
+}
