@@ -53,7 +53,9 @@ export function integer(
   most: number = Number.MAX_SAFE_INTEGER,
 ): number {
   if (value < least || value > most) {
-    throw invalid(field, Number(value), `must be between ${least} and ${most}`);
+    // JSON has no bigint, and a rounded number would not be the one that was sent.
+    const exact = Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+    throw invalid(field, exact, `must be between ${least} and ${most}`);
   }
   return Number(value);
 }

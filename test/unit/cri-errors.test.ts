@@ -46,7 +46,11 @@ describe('errors as gRPC statuses', () => {
     ['a missing file', Object.assign(new Error('open'), { code: 'ENOENT' }), status.INTERNAL],
     ['a numeric code', Object.assign(new Error('x'), { code: 5 }), status.INTERNAL],
     ['an aborted signal', AbortSignal.abort().reason, status.CANCELLED],
-    ['a timed out signal', new DOMException('late', 'TimeoutError'), status.DEADLINE_EXCEEDED],
+    [
+      'a timed out signal',
+      Object.assign(new Error('late'), { name: 'TimeoutError' }),
+      status.DEADLINE_EXCEEDED,
+    ],
     ['a bug', new TypeError('undefined is not a function'), status.INTERNAL],
     ['what is no error', 'a string', status.INTERNAL],
   ];

@@ -65,7 +65,7 @@ describe('proto/cri.proto and the code generated from it', () => {
     const created = 1_764_000_000_123_456_789n;
     const bytes = ContainerStatus.encode(ContainerStatus.create({ createdAt: created })).finish();
     // Field 2047 with one byte of content, which no version has.
-    const later = Buffer.concat([bytes, Buffer.from([0xfa, 0x7f, 0x01, 0x00])]);
+    const later = Uint8Array.of(...bytes, 0xfa, 0x7f, 0x01, 0x00);
     assert.equal(ContainerStatus.decode(later).createdAt, created);
     const most = 2n ** 64n - 1n;
     const round = UInt64Value.decode(UInt64Value.encode({ value: most }).finish());
