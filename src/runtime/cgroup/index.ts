@@ -1,0 +1,85 @@
+/**
+ * The cgroups of containers, for the runtime: the pure operations, joined with the little that
+ * must be looked up first. What is looked up lies in cgroupfs, in memory, so it is read at once.
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { FileOp } from '../../native/types.ts';
+import type { SandboxConfig } from '../../spec/config.ts';
+import type { Resources } from '../../spec/oci.ts';
+import type { CgroupLayout } from './layout.ts';
+import { type CpusetSeed, cgroupCreateOps, cgroupRemoveOps } from './ops.ts';
+import { cgroupDirs, ownsPodCgroup } from './paths.ts';
+
+export { type CgroupLayout, readCgroupLayout } from './layout.ts';
+export { cgroupUpdateOps as updateOps } from './ops.ts';
+export {
+  cgroupDirs,
+  containerCgroup,
+  intoCgroup,
+  joinFiles,
+  killFile,
+  podCgroup,
+} from './paths.ts';
+export { deviceProgramRules } from './v2.ts';
+
+/**
+ * Makes a container's cgroup with the limits of `spec.linux.resources`.
+ * Throws FailedPrecondition for a limit whose controller the host lacks.
+ */
+export function createOps(layout: CgroupLayout, path: string, resources: Resources): FileOp[] {
+  return cgroupCreateOps(layout, path, resources, cpusetSeed(layout, path));
+}
+
+/**
+ * Removes a container's cgroup with those that its processes made below it (an init system in a
+ * container does). All of its processes must have ended.
+ */
+export function removeOps(layout: CgroupLayout, path: string): FileOp[] {
+  const inner = cgroupDirs(layout, path).flatMap(descendants);
+  return [
+    ...inner.map((dir): FileOp => ({ op: 'rmdir', path: dir })),
+    ...cgroupRemoveOps(layout, path),
+  ];
+}
+
+/** Removes a pod's cgroup where it is ours: one that the caller named stays. */
+export function removePodOps(
+  layout: CgroupLayout,
+  path: string,
+  config: Pick<SandboxConfig, 'cgroupParent'>,
+): FileOp[] {
+  return ownsPodCgroup(config) ? cgroupRemoveOps(layout, path) : [];
+}
+
+/** The values of the nearest ancestor that has any; undefined without a v1 cpuset hierarchy. */
+export function cpusetSeed(layout: CgroupLayout, path: string): CpusetSeed | undefined {
+  const hierarchy = layout.v1.find(({ controllers }) => controllers.includes('cpuset'));
+  if (hierarchy === undefined) return undefined;
+  for (let from = dirname(path); ; from = dirname(from)) {
+    const cpus = read(join(hierarchy.root, from, 'cpuset.cpus'));
+    const mems = read(join(hierarchy.root, from, 'cpuset.mems'));
+    if ((cpus !== '' && mems !== '') || from === '/') return { from, cpus, mems };
+  }
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+/** Child cgroups, deepest first. A cgroup without any has two links (kernfs counts directories). */
+function descendants(dir: string): string[] {
+  try {
+    if (statSync(dir).nlink <= 2) return [];
+    return readdirSync(dir, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .flatMap(({ name }) => [...descendants(join(dir, name)), join(dir, name)]);
+  } catch {
+    // Gone meanwhile; what is left shows when it is removed.
+    return [];
+  }
+}

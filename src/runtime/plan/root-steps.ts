@@ -1,0 +1,131 @@
+/** The steps that build a container's root: mounts, device nodes, masks. */
+import { basename, join } from 'node:path';
+import type { Step } from '../../native/types.ts';
+import { POD_SHM } from '../../spec/mounts.ts';
+import type { Device, Mount, Spec } from '../../spec/oci.ts';
+import type { CgroupLayout } from '../cgroup/layout.ts';
+import { MOUNT_ATTR_RDONLY, S_IFBLK, S_IFCHR } from './constants.ts';
+import { parseMountOptions } from './mount-options.ts';
+
+/** The runtime specification's links ("Default Devices", "/dev symbolic links"). */
+const DEV_LINKS: readonly [target: string, content: string][] = [
+  ['/dev/ptmx', 'pts/ptmx'],
+  ['/dev/fd', '/proc/self/fd'],
+  ['/dev/stdin', '/proc/self/fd/0'],
+  ['/dev/stdout', '/proc/self/fd/1'],
+  ['/dev/stderr', '/proc/self/fd/2'],
+];
+
+/**
+ * Every mount in the specification's order. /dev is furnished as soon as its own tmpfs is there,
+ * so that a later mount may cover a node; a /dev that is bound from the host stays as it is.
+ */
+export function mountSteps(spec: Spec, cgroup: CgroupLayout): Step[] {
+  const { devices } = spec.linux;
+  const below = (device: Device) => device.path.startsWith('/dev/');
+  return [
+    ...spec.mounts.flatMap((mount) => {
+      const steps = mountStep(mount, cgroup);
+      if (mount.destination !== '/dev' || mount.type !== 'tmpfs') return steps;
+      return [...steps, ...devices.filter(below).map(nodeStep), ...DEV_LINKS.map(linkStep)];
+    }),
+    ...devices.filter((device) => !below(device)).map(nodeStep),
+  ];
+}
+
+/** Masks come after the read-only paths: one below such a path would be covered by it. */
+export function maskSteps(spec: Spec): Step[] {
+  return [
+    ...spec.linux.readonlyPaths.map((target): Step => ({ op: 'readonlyPath', target })),
+    ...spec.linux.maskedPaths.map((target): Step => ({ op: 'mask', target })),
+  ];
+}
+
+function mountStep(mount: Mount, cgroup: CgroupLayout): Step[] {
+  const { destination: target, type, source } = mount;
+  const options = parseMountOptions(mount.options);
+  if (type === 'cgroup') return cgroupSteps(target, options.set, cgroup);
+  if (target === '/dev/shm' && type === 'tmpfs' && source === POD_SHM) {
+    return [{ op: 'podShm', target }];
+  }
+  if (type === 'bind') {
+    return [
+      {
+        op: 'bind',
+        source,
+        recursive: options.recursive,
+        target,
+        attributesSet: options.set,
+        attributesClear: options.clear,
+        recursiveAttributes: options.recursiveAttributes,
+        propagation: options.propagation,
+      },
+    ];
+  }
+  return [{ op: 'mount', type, source, target, attributes: options.set, options: options.data }];
+}
+
+/**
+ * On v2 the one hierarchy. Else a tmpfs with a directory for each, under the host's names: mounted
+ * in the container's own cgroup namespace they show its cgroup as their root. Hierarchies of
+ * several controllers are known by each of them besides ("cpu" → "cpu,cpuacct").
+ */
+function cgroupSteps(target: string, attributes: number, layout: CgroupLayout): Step[] {
+  const v2 = (at: string): Step => ({
+    op: 'mount',
+    type: 'cgroup2',
+    source: 'cgroup',
+    target: at,
+    attributes,
+    options: '',
+  });
+  if (layout.mode === 'v2') return [v2(target)];
+  const readonly = (attributes & MOUNT_ATTR_RDONLY) !== 0;
+  const steps: Step[] = [
+    {
+      op: 'mount',
+      type: 'tmpfs',
+      source: 'tmpfs',
+      target,
+      // The directories below have yet to be made.
+      attributes: attributes & ~MOUNT_ATTR_RDONLY,
+      options: 'mode=755',
+    },
+  ];
+  for (const { root, controllers } of layout.v1) {
+    const name = basename(root);
+    const named = controllers.some((controller) => controller.startsWith('name='));
+    steps.push({
+      op: 'mount',
+      type: 'cgroup',
+      source: 'cgroup',
+      target: join(target, name),
+      attributes,
+      options: [...(named ? ['none'] : []), ...controllers].join(','),
+    });
+    for (const controller of controllers) {
+      if (controllers.length < 2 || controller === name || controller.includes('=')) continue;
+      steps.push({ op: 'symlink', content: name, target: join(target, controller) });
+    }
+  }
+  if (layout.v2 !== undefined) steps.push(v2(join(target, 'unified')));
+  if (readonly) steps.push({ op: 'readonlyPath', target });
+  return steps;
+}
+
+function nodeStep(device: Device): Step {
+  const type = device.type === 'b' ? S_IFBLK : S_IFCHR;
+  return {
+    op: 'mknod',
+    target: device.path,
+    mode: type | device.fileMode,
+    major: device.major,
+    minor: device.minor,
+    uid: device.uid,
+    gid: device.gid,
+  };
+}
+
+function linkStep([target, content]: (typeof DEV_LINKS)[number]): Step {
+  return { op: 'symlink', content, target };
+}
