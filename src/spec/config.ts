@@ -65,7 +65,8 @@ export interface SandboxConfig {
   cgroupParent?: string;
   sysctls?: Record<string, string>;
   namespaces?: {
-    network?: 'pod' | 'node';
+    /** 'none': a namespace of the pod's own with nothing but a loopback interface. */
+    network?: 'pod' | 'node' | 'none';
     pid?: 'pod' | 'container' | 'node';
     ipc?: 'pod' | 'node';
   };

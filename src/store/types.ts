@@ -25,6 +25,8 @@ export interface SandboxRecord {
   network: SandboxNetwork | null;
   /** Absent until the pod is ready. */
   monitorPid?: number;
+  /** Host pid of process 1 of the pod's PID namespace; 0 or absent where none is shared. */
+  reaperPid?: number;
   /** 0 while it has not stopped. */
   stoppedAt: bigint;
 }

@@ -1,0 +1,62 @@
+import type { ImageService } from '../image/images.ts';
+import type { Addon } from '../native/types.ts';
+import type { EmbeddedNetwork } from '../network/embedded.ts';
+import type { HostFacts } from '../spec/host.ts';
+import type { ContainerStore } from '../store/containers.ts';
+import type { RootLock } from '../store/lock.ts';
+import type { NameRegistry } from '../store/names.ts';
+import type { SandboxStore } from '../store/sandboxes.ts';
+import type { Store } from '../store/store.ts';
+import type { CgroupLayout } from './cgroup/index.ts';
+import type { EventBus } from './events.ts';
+import type { HostReport } from './doctor.ts';
+import type { LiveContainers } from './live.ts';
+import type { Monitors } from './monitors.ts';
+import type { SeccompCache } from './seccomp-cache.ts';
+
+/** The part of pino's interface that the runtime uses; any logger of that shape will do. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface RuntimeOptions {
+  /** Directory of what must survive a reboot: images, layers, records. */
+  root: string;
+  /** Directory of what must not: sockets, exit records, pod files. Best on a tmpfs. */
+  state: string;
+  cgroupDriver: 'cgroupfs' | 'systemd';
+  /** Bytes of content in one CRI log line; a longer line is split. */
+  maxLogLine: number;
+  /** How long ExecSync waits for output that background children hold open, ms (XS-6). */
+  execDrainTimeoutMs: number;
+  network: { bridge: string; subnet?: string };
+}
+
+/** Everything a verb of the runtime works on; made once by `openRuntime`. */
+export interface RuntimeContext {
+  readonly options: RuntimeOptions;
+  readonly log: Logger;
+  readonly addon: Addon;
+  readonly store: Store;
+  readonly sandboxes: SandboxStore;
+  readonly containers: ContainerStore;
+  readonly sandboxNames: NameRegistry;
+  readonly containerNames: NameRegistry;
+  readonly images: ImageService;
+  readonly network: EmbeddedNetwork;
+  readonly seccomp: SeccompCache;
+  readonly cgroups: CgroupLayout;
+  readonly host: HostReport;
+  readonly facts: HostFacts;
+  readonly lock: RootLock;
+  readonly events: EventBus;
+  readonly monitors: Monitors;
+  readonly live: LiveContainers;
+  /** True once this process lets go of its pods without ending them. */
+  closing: boolean;
+  /** False until recovery is over (EX-17). */
+  ready: boolean;
+}

@@ -1,0 +1,81 @@
+import { join } from 'node:path';
+import { CoracleError, throwIfAborted } from '../errors.ts';
+import { describeNative, isNativeError } from '../native/addon.ts';
+import type { ContainerConfig } from '../spec/config.ts';
+import { newId } from '../store/ids.ts';
+import type { Sandbox } from '../store/sandboxes.ts';
+import type { ContainerRecord } from '../store/types.ts';
+import { cgroupDirs, createOps, deviceProgramRules } from './cgroup/index.ts';
+import type { RuntimeContext } from './context.ts';
+import { describeContainer } from './describe-container.ts';
+import { snapshotDir } from './paths.ts';
+import { requireReadySandbox, requireRunningTarget } from './preconditions.ts';
+import { preparedPlan } from './prepare.ts';
+import { releaseContainer } from './release-container.ts';
+
+/**
+ * Creates a container: everything that a start needs is made ready here, so that the start itself
+ * is short. What is wrong with the command, the user, a mount source or a seccomp program shows at
+ * the start, as StartError. A failure here undoes all of it (CR-4 to CR-14).
+ */
+export async function createContainer(
+  ctx: RuntimeContext,
+  sandboxId: string,
+  config: ContainerConfig,
+  signal?: AbortSignal,
+): Promise<string> {
+  const { sandbox } = requireReadySandbox(ctx, sandboxId);
+  const id = newId();
+  const name = containerName(sandbox, config);
+  ctx.containerNames.reserve(name, id);
+  let record: ContainerRecord | undefined;
+  try {
+    record = await describeContainer(ctx, sandbox, id, name, config);
+    requireRunningTarget(ctx, record);
+    ctx.images.hold(record.imageId, id);
+    await ctx.addon.runFileOps([
+      ...snapshotOps(ctx, id),
+      ...createOps(ctx.cgroups, record.cgroupPath, record.spec.linux.resources),
+    ]);
+    await limitDevices(ctx, record);
+    throwIfAborted(signal);
+    // Also warms the seccomp program. What is wrong with the plan shows at the start.
+    await preparedPlan(ctx, record).catch(() => {
+      ctx.live.of(id).plan = undefined;
+    });
+    requireReadySandbox(ctx, sandbox.record.id);
+    await ctx.containers.add(record);
+  } catch (error) {
+    if (record) await releaseContainer(ctx, record).catch((cleanup: unknown) => {
+      ctx.log.error({ id, err: cleanup }, 'a failed create left something behind');
+    });
+    else ctx.containerNames.release(name);
+    throw isNativeError(error)
+      ? new CoracleError('Internal', describeNative(error), { cause: error })
+      : error;
+  }
+  ctx.events.emit('created', id, sandbox.record.id);
+  return id;
+}
+
+/** Unique within a pod: a restarted container has another attempt (SS-13). */
+function containerName(sandbox: Sandbox, config: ContainerConfig): string {
+  return [config.name, sandbox.record.name, config.attempt].join('_');
+}
+
+/** cgroup v2 has no device controller: a BPF program on the cgroup stands in for it. */
+async function limitDevices(ctx: RuntimeContext, record: ContainerRecord): Promise<void> {
+  if (ctx.cgroups.mode !== 'v2') return;
+  const rules = deviceProgramRules(record.spec.linux.resources.devices ?? []);
+  for (const dir of cgroupDirs(ctx.cgroups, record.cgroupPath)) {
+    await ctx.addon.attachDeviceProgram(dir, rules);
+  }
+}
+
+function snapshotOps(ctx: RuntimeContext, id: string) {
+  const dir = join(ctx.options.root, snapshotDir(id));
+  return [
+    { op: 'mkdir', path: join(dir, 'upper'), mode: 0o755, parents: true },
+    { op: 'mkdir', path: join(dir, 'work'), mode: 0o700, parents: false },
+  ] as const;
+}

@@ -1,0 +1,90 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CoracleError, invalid } from '../errors.ts';
+import type { ContainerConfig } from '../spec/config.ts';
+import { containerSpec } from '../spec/container-spec.ts';
+import type { PodProcesses } from '../spec/namespaces.ts';
+import { signalNumber } from '../spec/stop-signal.ts';
+import type { Sandbox } from '../store/sandboxes.ts';
+import type { ContainerRecord } from '../store/types.ts';
+import { containerCgroup } from './cgroup/index.ts';
+import type { RuntimeContext } from './context.ts';
+import { now } from './events.ts';
+import { snapshotDir } from './paths.ts';
+import { podFilePaths } from './pod-files.ts';
+import { resolveDevices } from './resolve-devices.ts';
+
+/** Everything that does not change about a new container, its OCI spec included. */
+export async function describeContainer(
+  ctx: RuntimeContext,
+  sandbox: Sandbox,
+  id: string,
+  name: string,
+  config: ContainerConfig,
+): Promise<ContainerRecord> {
+  const image = ctx.images.status(config.image);
+  if (!image) {
+    throw new CoracleError('NotFound', `image ${JSON.stringify(config.image)} is not present`);
+  }
+  const stopSignal = config.stopSignal || image.config.stopSignal || 'SIGTERM';
+  signalNumber(stopSignal);
+  const cgroupPath = containerCgroup(sandbox.record.cgroupPath, id);
+  const [devices, seccompFile] = await Promise.all([
+    resolveDevices(config),
+    readSeccompFile(config),
+  ]);
+  const spec = containerSpec({
+    sandbox: sandbox.record.config,
+    container: config,
+    image: image.config,
+    host: ctx.facts,
+    podFiles: podFilePaths(ctx, sandbox.record),
+    pod: podProcesses(ctx, sandbox, config),
+    cgroupsPath: cgroupPath,
+    rootfs: join(ctx.options.root, snapshotDir(id)),
+    devices,
+    ...(seccompFile ? { seccompFile } : {}),
+  });
+  return {
+    id,
+    name,
+    sandboxId: sandbox.record.id,
+    config,
+    imageId: image.id,
+    imageRef: image.repoDigests[0] ?? image.id,
+    createdAt: now(),
+    cgroupPath,
+    devices,
+    stopSignal,
+    layers: ctx.images.layersOf(image.id),
+    spec,
+  };
+}
+
+/** The text of a Localhost profile, where one is asked for. */
+async function readSeccompFile(
+  config: ContainerConfig,
+): Promise<{ path: string; text: string } | undefined> {
+  const profile = config.security?.seccomp;
+  if (profile?.type !== 'localhost' || config.security?.privileged) return undefined;
+  const { path } = profile;
+  try {
+    return { path, text: await readFile(path, 'utf8') };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw invalid('security.seccomp.path', path, `cannot be read: ${code}`);
+  }
+}
+
+function podProcesses(
+  ctx: RuntimeContext,
+  sandbox: Sandbox,
+  config: ContainerConfig,
+): PodProcesses {
+  const { monitorPid = 0, reaperPid } = sandbox.record;
+  const pod: PodProcesses = { monitor: monitorPid };
+  if (reaperPid) pod.reaper = reaperPid;
+  const targetId = config.security?.pid === 'target' ? config.security.targetId : undefined;
+  if (targetId) pod.target = ctx.containers.get(targetId).status.get().pid;
+  return pod;
+}

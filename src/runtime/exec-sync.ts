@@ -1,0 +1,88 @@
+import { Socket } from 'node:net';
+import { CoracleError } from '../errors.ts';
+import { describeNative, isNativeError } from '../native/addon.ts';
+import type { RuntimeContext } from './context.ts';
+import { settledWithin, withSignal } from './deferred.ts';
+import { type ExecRequest, openExec } from './exec.ts';
+
+/** Bytes kept of each stream; what follows is drained and dropped (XS-2, CVE-2022-1708). */
+const OUTPUT_LIMIT = 16 * 1024 * 1024;
+
+export interface ExecSyncOptions {
+  /** No limit where absent or 0. */
+  timeoutMs?: number;
+  signal?: AbortSignal;
+}
+
+export interface ExecSyncResult {
+  stdout: Buffer;
+  stderr: Buffer;
+  /** 0–255; 128 + n for a death by signal n. */
+  exitCode: number;
+}
+
+/**
+ * Runs a command in a running container and collects its output.
+ *
+ * A command over its time is killed and the call fails with DeadlineExceeded (XS-5). Output that a
+ * background child still holds open is waited for no longer than `execDrainTimeoutMs` (XS-6).
+ */
+export async function execSync(
+  ctx: RuntimeContext,
+  id: string,
+  argv: string[],
+  options: ExecSyncOptions = {},
+): Promise<ExecSyncResult> {
+  const request: ExecRequest = {
+    argv,
+    stdio: [{ type: 'null' }, { type: 'pipe' }, { type: 'pipe' }],
+  };
+  const process = await openExec(ctx, id, request).catch((error: unknown) => {
+    if (!isNativeError(error)) throw error;
+    throw new CoracleError('FailedPrecondition', describeNative(error), { cause: error });
+  });
+  const stdout = collect(process.pipes[1]);
+  const stderr = collect(process.pipes[2]);
+  try {
+    const limit = options.timeoutMs || undefined;
+    const ended = process.wait();
+    if (limit === undefined) await withSignal(ended, options.signal);
+    else if (!(await withSignal(settledWithin(ended, limit), options.signal))) {
+      throw new CoracleError(
+        'DeadlineExceeded',
+        `command ${JSON.stringify(argv[0])} timed out after ${limit} ms`,
+      );
+    }
+    const { exitCode } = await ended;
+    const drained = Promise.all([stdout.ended, stderr.ended]);
+    if (!(await settledWithin(drained, ctx.options.execDrainTimeoutMs))) {
+      ctx.log.warn({ id }, 'exec output is still held open by a background process');
+    }
+    return { stdout: stdout.bytes(), stderr: stderr.bytes(), exitCode };
+  } finally {
+    stdout.close();
+    stderr.close();
+    await process.delete();
+  }
+}
+
+interface Collector {
+  ended: Promise<void>;
+  bytes(): Buffer;
+  close(): void;
+}
+
+function collect(fd: number | undefined): Collector {
+  if (fd === undefined) throw new CoracleError('Internal', 'exec has no output pipe');
+  const socket = new Socket({ fd, readable: true, writable: false });
+  const chunks: Buffer[] = [];
+  let size = 0;
+  socket.on('data', (chunk: Buffer) => {
+    if (size >= OUTPUT_LIMIT) return;
+    chunks.push(chunk.subarray(0, OUTPUT_LIMIT - size));
+    size += chunk.length;
+  });
+  socket.on('error', () => socket.destroy());
+  const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  return { ended, bytes: () => Buffer.concat(chunks), close: () => socket.destroy() };
+}

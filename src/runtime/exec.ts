@@ -1,0 +1,74 @@
+import { CoracleError, invalid } from '../errors.ts';
+import type { EntryStatus, StdioSpec } from '../native/types.ts';
+import { stateOf } from '../store/container-status.ts';
+import { newId } from '../store/ids.ts';
+import type { RuntimeContext } from './context.ts';
+import { prepareExec } from './prepare.ts';
+import { Task } from './task.ts';
+
+export interface ExecRequest {
+  argv: string[];
+  stdio: [StdioSpec, StdioSpec, StdioSpec];
+  tty?: boolean;
+  /** Default: the container's. */
+  env?: [name: string, value: string][];
+  workingDir?: string;
+  /** "user", "uid", "user:group"; default: the container's. */
+  user?: string;
+}
+
+/** A process beside a container's init, in the same namespaces and cgroup. */
+export interface ExecProcess {
+  readonly id: string;
+  readonly pid: number;
+  /** Our ends of the pipes that were asked for; the caller's to close. */
+  readonly pipes: [number | undefined, number | undefined, number | undefined];
+  wait(): Promise<EntryStatus>;
+  signal(signal: number): Promise<void>;
+  resize(rows: number, cols: number): Promise<void>;
+  /** The pty master, with `tty`; the caller's to close. */
+  terminal(): Promise<number>;
+  /** Kills it if it runs, and forgets it. */
+  delete(): Promise<void>;
+}
+
+/** Starts a command in a running container (XS-1). The wait is armed before it can run (XS-4). */
+export async function openExec(
+  ctx: RuntimeContext,
+  id: string,
+  request: ExecRequest,
+): Promise<ExecProcess> {
+  if (request.argv.length === 0) throw invalid('cmd', request.argv, 'must name a command');
+  const container = ctx.containers.get(id);
+  const { record } = container;
+  const state = stateOf(container.status.get());
+  if (state !== 'running') {
+    throw new CoracleError('FailedPrecondition', `container ${record.id} is in ${state} state`);
+  }
+  const monitor = ctx.monitors.get(record.sandboxId);
+  const execId = newId();
+  const plan = await prepareExec(ctx, record, execId, request);
+  const exit = monitor.armExit(execId);
+  const task = await Task.create(monitor, execId, plan, {
+    stdio: request.stdio,
+    startAtOnce: true,
+  }).catch((error: unknown) => {
+    monitor.disarm(execId);
+    throw error;
+  });
+  const { connection } = monitor;
+  return {
+    id: execId,
+    pid: task.pid,
+    pipes: task.result.pipes,
+    wait: async () => {
+      const ending = await exit;
+      if (ending.kind === 'exited') return ending.status;
+      throw new CoracleError('Unavailable', `the monitor of container ${record.id} is gone`);
+    },
+    signal: (signal) => connection.signal(execId, signal, false),
+    resize: (rows, cols) => connection.resize(execId, rows, cols),
+    terminal: () => connection.terminal(execId),
+    delete: () => task.delete(),
+  };
+}

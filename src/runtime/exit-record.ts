@@ -1,0 +1,46 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** How a container ended, as its monitor wrote it (native/plan/exit_record.h). */
+export interface ExitRecord {
+  exitCode: number;
+  signal: number;
+  pid: number;
+  startedAt: bigint;
+  finishedAt: bigint;
+}
+
+const MAGIC = 0x54495845;
+const SIZE = 48;
+
+/** Reads the record of a container; undefined where there is none or it is damaged. */
+export async function readExitRecord(dir: string, id: string): Promise<ExitRecord | undefined> {
+  try {
+    return decodeExitRecord(await readFile(join(dir, id)));
+  } catch {
+    return undefined;
+  }
+}
+
+export function decodeExitRecord(bytes: Buffer): ExitRecord | undefined {
+  if (bytes.length !== SIZE || bytes.readUInt32LE(0) !== MAGIC || bytes.readUInt32LE(4) !== 1) {
+    return undefined;
+  }
+  let sum = 0;
+  for (let place = 0; place < SIZE - 4; place += 1) {
+    sum = (sum + (bytes[place] ?? 0) * (place + 1)) >>> 0;
+  }
+  if (sum !== bytes.readUInt32LE(SIZE - 4)) return undefined;
+  return {
+    ...decodeWaitStatus(bytes.readInt32LE(8)),
+    pid: bytes.readUInt32LE(12),
+    startedAt: bytes.readBigUInt64LE(16),
+    finishedAt: bytes.readBigUInt64LE(24),
+  };
+}
+
+/** A wait status (exit code << 8, or a signal) as a shell shows it: 128 + n for signal n. */
+export function decodeWaitStatus(status: number): { exitCode: number; signal: number } {
+  const signal = status & 0x7f;
+  return signal === 0 ? { exitCode: (status >> 8) & 0xff, signal } : { exitCode: 128 + signal, signal };
+}

@@ -1,0 +1,49 @@
+import { type Ending, ended } from '../store/container-status.ts';
+import type { Container } from '../store/containers.ts';
+import { oomKilled } from './cgroup/oom.ts';
+import type { RuntimeContext } from './context.ts';
+import { readExitRecord } from './exit-record.ts';
+import type { Exit } from './monitors.ts';
+import { now } from './events.ts';
+import { exitDir } from './paths.ts';
+
+/** What is recorded where no exit code can be had, as the field's runtimes report it. */
+const UNKNOWN_EXIT_CODE = 255;
+
+/** Follows one running container to its end; each container has a watcher of its own (EX-1). */
+export function monitorExit(ctx: RuntimeContext, container: Container, exit: Promise<Exit>): void {
+  exit
+    .then((ending) => exitFacts(ctx, container, ending))
+    .then((facts) => recordExit(ctx, container, facts))
+    .catch((error: unknown) => {
+      ctx.log.error({ id: container.record.id, err: error }, 'exit could not be handled');
+    });
+}
+
+/** From the monitor's word, else from the record it left (G-10), else unknown (EX-4). */
+export async function exitFacts(ctx: RuntimeContext, container: Container, exit: Exit): Promise<Ending> {
+  const { id, sandboxId } = container.record;
+  const known =
+    exit.kind === 'exited'
+      ? exit.status
+      : await readExitRecord(exitDir(ctx.options, sandboxId), id);
+  if (!known) return { exitCode: UNKNOWN_EXIT_CODE, finishedAt: now(), reason: 'Unknown' };
+  const { exitCode, finishedAt } = known;
+  const oom = exitCode === 137 && (await oomKilled(ctx.cgroups, container.record.cgroupPath));
+  return { exitCode, finishedAt, reason: oom ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error' };
+}
+
+/**
+ * Persists EXITED durably, then publishes, wakes whoever waits, and announces (EX-10 to EX-13).
+ * A full disk delays the record, not the exit (G-5).
+ */
+export async function recordExit(
+  ctx: RuntimeContext,
+  container: Container,
+  facts: Ending,
+): Promise<void> {
+  const { id, sandboxId } = container.record;
+  await container.status.settle((status) => ended(status, facts));
+  ctx.live.of(id).exited.resolve();
+  if (ctx.containers.has(id)) ctx.events.emit('stopped', id, sandboxId);
+}

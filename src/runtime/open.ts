@@ -1,0 +1,105 @@
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { openImages } from '../image/images.ts';
+import { addon } from '../native/addon.ts';
+import { EmbeddedNetwork } from '../network/embedded.ts';
+import { openContainers } from '../store/containers.ts';
+import { lockRoot, type RootLock } from '../store/lock.ts';
+import { NameRegistry } from '../store/names.ts';
+import { openStore } from '../store/open.ts';
+import { openSandboxes } from '../store/sandboxes.ts';
+import type { Store } from '../store/store.ts';
+import { readCgroupLayout } from './cgroup/index.ts';
+import type { Logger, RuntimeContext, RuntimeOptions } from './context.ts';
+import { diagnose } from './doctor.ts';
+import { EventBus } from './events.ts';
+import { readHostFacts } from './host-facts.ts';
+import { LiveContainers } from './live.ts';
+import { Monitors } from './monitors.ts';
+import { recover } from './recover.ts';
+import { SeccompCache } from './seccomp-cache.ts';
+
+export const defaultOptions: RuntimeOptions = {
+  root: '/var/lib/coracle',
+  state: '/run/coracle',
+  cgroupDriver: 'cgroupfs',
+  maxLogLine: 16 * 1024,
+  execDrainTimeoutMs: 10_000,
+  network: { bridge: 'coracle0' },
+};
+
+/**
+ * Opens a root directory: takes its lock, loads the stores, and recovers what still runs. A root
+ * that another process has open is refused (FailedPrecondition, naming that process).
+ */
+export async function openRuntime(given: RuntimeOptions, log: Logger): Promise<RuntimeContext> {
+  const options = { ...given, root: resolve(given.root), state: resolve(given.state) };
+  await mkdir(options.root, { recursive: true, mode: 0o711 });
+  await mkdir(options.state, { recursive: true, mode: 0o711 });
+  const lock = await lockRoot(options.root);
+  let store: Store | undefined;
+  try {
+    store = await openStore(options.root, {
+      onProblem: (problem) => log.error({ problem }, 'a record could not be read and was set aside'),
+    });
+    const ctx = await assemble(options, log, lock, store);
+    await recover(ctx);
+    ctx.ready = true;
+    return ctx;
+  } catch (error) {
+    await store?.close();
+    await lock.release();
+    throw error;
+  }
+}
+
+async function assemble(
+  options: RuntimeOptions,
+  log: Logger,
+  lock: RootLock,
+  store: Store,
+): Promise<RuntimeContext> {
+  const sandboxes = openSandboxes(store);
+  const containers = openContainers(store);
+  const sandboxNames = new NameRegistry('sandbox');
+  const containerNames = new NameRegistry('container');
+  const clashes = [
+    ...sandboxNames.rebuild(sandboxes.list().map((each) => each.record)),
+    ...containerNames.rebuild(containers.list().map((each) => each.record)),
+  ];
+  for (const { id, name } of clashes) log.error({ id, name }, 'two records have the same name');
+  const images = await openImages({ root: options.root, store, addon, log });
+  for (const { record } of containers.list()) images.hold(record.imageId, record.id);
+  const host = await diagnose(options);
+  const cgroups = await readCgroupLayout();
+  return {
+    options,
+    log,
+    addon,
+    lock,
+    store,
+    sandboxes,
+    containers,
+    sandboxNames,
+    containerNames,
+    images,
+    network: new EmbeddedNetwork({ addon, addresses: store.table('addresses'), ...options.network }),
+    seccomp: new SeccompCache({ root: options.root, addon }),
+    cgroups,
+    host,
+    facts: await readHostFacts(host, cgroups),
+    events: new EventBus(),
+    monitors: new Monitors(),
+    live: new LiveContainers(),
+    closing: false,
+    ready: false,
+  };
+}
+
+/** Lets go of everything; pods that are not attached go on. */
+export async function closeRuntime(ctx: RuntimeContext): Promise<void> {
+  ctx.closing = true;
+  ctx.monitors.closeAll();
+  await ctx.store.close();
+  await ctx.lock.release();
+}

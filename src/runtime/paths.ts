@@ -1,0 +1,20 @@
+import { join } from 'node:path';
+import type { RuntimeOptions } from './context.ts';
+
+/** Where a runtime keeps what: `root` survives a reboot, `state` does not. */
+export function podDir(options: RuntimeOptions, sandboxId: string): string {
+  return join(options.state, 'pods', sandboxId);
+}
+
+export function monitorSocket(options: RuntimeOptions, sandboxId: string): string {
+  return join(podDir(options, sandboxId), 'monitor.sock');
+}
+
+export function exitDir(options: RuntimeOptions, sandboxId: string): string {
+  return join(podDir(options, sandboxId), 'exits');
+}
+
+/** The writable layer of a container, relative to `root` as a plan wants it. */
+export function snapshotDir(containerId: string): string {
+  return join('containers', containerId);
+}

@@ -1,0 +1,50 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { hostsFile, hostnameFile, resolvConf } from '../network/pod-files.ts';
+import type { PodNetwork } from '../network/index.ts';
+import type { SandboxRecord } from '../store/types.ts';
+import type { RuntimeContext } from './context.ts';
+import { podDir } from './paths.ts';
+
+export interface PodFilePaths {
+  hosts: string;
+  resolvConf: string;
+  hostname: string;
+}
+
+/** Where the files lie that every container of a pod sees in its /etc. */
+export function podFilePaths(ctx: RuntimeContext, record: SandboxRecord): PodFilePaths {
+  const dir = podDir(ctx.options, record.id);
+  return {
+    hosts: join(dir, 'hosts'),
+    resolvConf: join(dir, 'resolv.conf'),
+    hostname: join(dir, 'hostname'),
+  };
+}
+
+/** Writes them, from the pod's DNS configuration or the host's own files. */
+export async function writePodFiles(
+  ctx: RuntimeContext,
+  record: SandboxRecord,
+  network: Pick<PodNetwork, 'ips'>,
+): Promise<void> {
+  const { config } = record;
+  const paths = podFilePaths(ctx, record);
+  const hostNetwork = config.namespaces?.network === 'node';
+  const name = config.hostname || (hostNetwork ? hostname() : config.name);
+  await mkdir(podDir(ctx.options, record.id), { recursive: true, mode: 0o700 });
+  const [hostHosts, hostResolv] = await Promise.all([
+    readFile('/etc/hosts', 'utf8').catch(() => ''),
+    readFile('/etc/resolv.conf', 'utf8').catch(() => ''),
+  ]);
+  await Promise.all([
+    writeFile(
+      paths.hosts,
+      hostNetwork ? hostHosts : hostsFile({ ips: network.ips, hostname: name }),
+      { mode: 0o644 },
+    ),
+    writeFile(paths.resolvConf, resolvConf(config.dns, hostResolv), { mode: 0o644 }),
+    writeFile(paths.hostname, hostnameFile(name), { mode: 0o644 }),
+  ]);
+}

@@ -1,0 +1,42 @@
+import { CoracleError } from '../errors.ts';
+import { stateOf } from '../store/container-status.ts';
+import type { Sandbox } from '../store/sandboxes.ts';
+import type { ContainerRecord } from '../store/types.ts';
+import type { RuntimeContext } from './context.ts';
+import type { PodMonitor } from './monitors.ts';
+
+/** The sandbox and its monitor, if containers may be made and started in it now (ST-10, CR-1). */
+export function requireReadySandbox(
+  ctx: RuntimeContext,
+  id: string,
+): { sandbox: Sandbox; monitor: PodMonitor } {
+  const sandbox = ctx.sandboxes.get(id);
+  const monitor = ctx.monitors.find(sandbox.record.id);
+  if (sandbox.stopping || sandbox.state !== 'ready' || !monitor) {
+    throw new CoracleError(
+      'FailedPrecondition',
+      `sandbox ${sandbox.record.id} is ${sandbox.stopping ? 'being stopped' : 'not ready'}`,
+    );
+  }
+  return { sandbox, monitor };
+}
+
+/** A container whose PID namespace is shared must run when it is joined (ST-11, CR-16). */
+export function requireRunningTarget(ctx: RuntimeContext, record: ContainerRecord): void {
+  const security = record.config.security;
+  if (security?.pid !== 'target') return;
+  const target = ctx.containers.get(security.targetId ?? '');
+  if (target.record.sandboxId !== record.sandboxId) {
+    throw new CoracleError(
+      'InvalidArgument',
+      `targetId: container ${target.record.id} is in another sandbox`,
+    );
+  }
+  const state = stateOf(target.status.get());
+  if (state !== 'running') {
+    throw new CoracleError(
+      'FailedPrecondition',
+      `target container ${target.record.id} is in ${state} state`,
+    );
+  }
+}

@@ -1,0 +1,29 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ContainerRecord } from '../store/types.ts';
+import { removeOps } from './cgroup/index.ts';
+import type { RuntimeContext } from './context.ts';
+import { exitDir, snapshotDir } from './paths.ts';
+import { deleteEntry } from './task.ts';
+
+/**
+ * Gives back everything that a container holds, its record and name last (RM-4). Every step may be
+ * repeated, so whoever comes again finishes what a failure left (RM-6).
+ */
+export async function releaseContainer(
+  ctx: RuntimeContext,
+  record: ContainerRecord,
+): Promise<void> {
+  const { id, sandboxId } = record;
+  const monitor = ctx.monitors.find(sandboxId);
+  if (monitor) await deleteEntry(monitor, id);
+  await ctx.addon.runFileOps([
+    ...removeOps(ctx.cgroups, record.cgroupPath),
+    { op: 'removeTree', path: join(ctx.options.root, snapshotDir(id)) },
+  ]);
+  await rm(join(exitDir(ctx.options, sandboxId), id), { force: true });
+  await ctx.containers.remove(id);
+  ctx.images.release(record.imageId, id);
+  ctx.containerNames.release(record.name);
+  ctx.live.forget(id);
+}

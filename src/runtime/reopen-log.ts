@@ -1,0 +1,23 @@
+import { CoracleError } from '../errors.ts';
+import { stateOf } from '../store/container-status.ts';
+import type { RuntimeContext } from './context.ts';
+import { logPath } from './stdio.ts';
+
+/**
+ * Switches a running container's log to a fresh file of the same name, at a line boundary: no
+ * line is lost, split or doubled. Returns after the switch (LG-9).
+ */
+export async function reopenLog(ctx: RuntimeContext, id: string): Promise<void> {
+  const container = ctx.containers.get(id);
+  const state = stateOf(container.status.get());
+  if (state !== 'running') {
+    throw new CoracleError(
+      'FailedPrecondition',
+      `container ${container.record.id} is in ${state} state`,
+    );
+  }
+  const path = logPath(ctx, container.record);
+  if (path === undefined) return;
+  const { connection } = ctx.monitors.get(container.record.sandboxId);
+  await connection.reopenLog(container.record.id, path);
+}

@@ -1,0 +1,119 @@
+import { CoracleError, messageOf } from '../errors.ts';
+import { describeNative, isNativeError } from '../native/addon.ts';
+import type { LaunchOptions } from '../native/types.ts';
+import { ended, stateOf } from '../store/container-status.ts';
+import type { Container } from '../store/containers.ts';
+import type { RuntimeContext } from './context.ts';
+import { deferred } from './deferred.ts';
+import { now } from './events.ts';
+import { monitorExit } from './exits.ts';
+import { requireReadySandbox, requireRunningTarget } from './preconditions.ts';
+import { preparedPlan } from './prepare.ts';
+import { type ContainerIo, logStdio } from './stdio.ts';
+import { Task } from './task.ts';
+
+/** Exit code of a container whose start failed, as the field's runtimes report it. */
+const START_ERROR_CODE = 128;
+const START_ERROR_REASON = 'StartError';
+
+/**
+ * Starts a created container.
+ *
+ * Marks it Starting, in memory; checks its sandbox (and PID target); opens its loggers and creates
+ * the task; arms the exit wait; starts; persists pid and start time; only then hands the armed
+ * wait to the exit monitor; announces. On any failure the task is killed and deleted and the
+ * container is EXITED with code 128, reason StartError and the first error as its message.
+ */
+export async function startContainer(
+  ctx: RuntimeContext,
+  id: string,
+  io?: ContainerIo,
+): Promise<Task> {
+  const container = ctx.containers.get(id);
+  markStarting(container);
+  const started = deferred<void>();
+  ctx.live.of(container.record.id).starting = started.promise;
+  let task: Task | undefined;
+  try {
+    const { monitor } = requireReadySandbox(ctx, container.record.sandboxId);
+    requireRunningTarget(ctx, container.record);
+    const plan = await preparedPlan(ctx, container.record);
+    const options: LaunchOptions = io ?? logStdio(ctx, container.record);
+    task = await Task.create(monitor, container.record.id, plan, options);
+    const exit = task.armExit();
+    const { startedAt } = await task.start();
+    await persistRunning(container, task, startedAt);
+    monitorExit(ctx, container, exit);
+    ctx.events.emit('started', container.record.id, container.record.sandboxId);
+    return task;
+  } catch (error) {
+    throw await failStart(ctx, container, task, startError(error));
+  } finally {
+    container.status.update((status) => ({ ...status, starting: false }));
+    ctx.live.of(container.record.id).starting = undefined;
+    started.resolve();
+  }
+}
+
+/** Refuses all but a CREATED container that nobody else starts or removes (ST-1, ST-2, ST-3). */
+function markStarting(container: Container): void {
+  container.status.update((status) => {
+    const { id } = container.record;
+    const state = stateOf(status);
+    if (status.removing) {
+      throw new CoracleError('FailedPrecondition', `container ${id} is in removing state`);
+    }
+    if (status.starting) {
+      throw new CoracleError('FailedPrecondition', `container ${id} is already in starting state`);
+    }
+    if (state !== 'created') {
+      throw new CoracleError('FailedPrecondition', `container ${id} is in ${state} state`);
+    }
+    return { ...status, starting: true };
+  });
+}
+
+/** Committed, not flushed: pid and start time mean nothing after a reboot. */
+function persistRunning(container: Container, task: Task, startedAt: bigint): Promise<void> {
+  const { uid, gid, groups } = task.result;
+  return container.status.updateSync((status) => ({
+    ...status,
+    pid: task.pid,
+    startedAt,
+    user: { uid, gid, groups },
+  }));
+}
+
+/** Undoes a start (ST-6 to ST-9). Nothing here replaces the first error (G-9). */
+async function failStart(
+  ctx: RuntimeContext,
+  container: Container,
+  task: Task | undefined,
+  error: CoracleError,
+): Promise<CoracleError> {
+  const { id, sandboxId } = container.record;
+  try {
+    await task?.delete();
+  } catch (cleanup) {
+    ctx.log.warn({ id, err: cleanup }, 'failed start left a task behind');
+  }
+  await container.status.settle((status) =>
+    ended(status, {
+      finishedAt: now(),
+      exitCode: START_ERROR_CODE,
+      reason: START_ERROR_REASON,
+      message: error.message,
+    }),
+  );
+  ctx.live.of(id).exited.resolve();
+  ctx.events.emit('stopped', id, sandboxId);
+  return error;
+}
+
+function startError(error: unknown): CoracleError {
+  if (error instanceof CoracleError) return error;
+  if (isNativeError(error)) {
+    return new CoracleError('FailedPrecondition', describeNative(error), { cause: error });
+  }
+  return new CoracleError('Internal', messageOf(error), { cause: error });
+}

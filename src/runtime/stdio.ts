@@ -1,0 +1,31 @@
+import { isAbsolute, join } from 'node:path';
+import type { LaunchOptions } from '../native/types.ts';
+import type { ContainerRecord } from '../store/types.ts';
+import type { RuntimeContext } from './context.ts';
+
+/** Where an embedding program wants a container's streams, in place of the CRI log. */
+export type ContainerIo = Pick<LaunchOptions, 'stdio' | 'log'>;
+
+/**
+ * The CRI log: both streams into one file, stdout alone with a terminal, discarded without a log
+ * path (ST-16, LG-7). Discarded output never reaches a pump: it goes to /dev/null.
+ */
+export function logStdio(ctx: RuntimeContext, record: ContainerRecord): ContainerIo {
+  const path = logPath(ctx, record);
+  if (path === undefined) {
+    return { stdio: [{ type: 'null' }, { type: 'null' }, { type: 'null' }] };
+  }
+  return {
+    stdio: [{ type: 'null' }, { type: 'log' }, { type: 'log' }],
+    log: { type: 'cri', path, maxLine: ctx.options.maxLogLine },
+  };
+}
+
+/** The host path of a container's log file: both parts must be given (CR-10). */
+export function logPath(ctx: RuntimeContext, record: ContainerRecord): string | undefined {
+  const directory = ctx.sandboxes.find(record.sandboxId)?.record.config.logDirectory;
+  const file = record.config.logPath;
+  if (!file) return undefined;
+  if (isAbsolute(file) && !directory) return file;
+  return directory ? join(directory, file) : undefined;
+}

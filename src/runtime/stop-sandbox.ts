@@ -1,0 +1,39 @@
+import type { Sandbox } from '../store/sandboxes.ts';
+import type { RuntimeContext } from './context.ts';
+import { now } from './events.ts';
+import { endMonitor } from './release-sandbox.ts';
+import { stopContainer } from './stop.ts';
+
+/**
+ * Stops a pod: its containers are killed, its monitor and namespaces end, its addresses are given
+ * back. Idempotent; an unknown id is no error (SB-9).
+ *
+ * From the first line on nothing new is created or started in it (SB-11, G-3); a start that is in
+ * flight is waited for and its container is stopped.
+ */
+export async function stopSandbox(
+  ctx: RuntimeContext,
+  id: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const sandbox = ctx.sandboxes.find(id);
+  if (!sandbox) return;
+  sandbox.stopping = true;
+  try {
+    await stopMembers(ctx, sandbox, signal);
+    await endMonitor(ctx, sandbox.record.id);
+    await ctx.network.detach(sandbox.record.id);
+    if (sandbox.state === 'ready') await sandbox.stopped(now());
+  } finally {
+    sandbox.stopping = false;
+  }
+}
+
+async function stopMembers(
+  ctx: RuntimeContext,
+  sandbox: Sandbox,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const members = ctx.containers.list().filter((c) => c.record.sandboxId === sandbox.record.id);
+  await Promise.all(members.map((c) => stopContainer(ctx, c.record.id, 0, signal)));
+}

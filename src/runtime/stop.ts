@@ -1,0 +1,74 @@
+import { CoracleError } from '../errors.ts';
+import { isNativeError } from '../native/addon.ts';
+import { signalNumber } from '../spec/stop-signal.ts';
+import { stateOf } from '../store/container-status.ts';
+import type { Container } from '../store/containers.ts';
+import type { RuntimeContext } from './context.ts';
+import { settledWithin, withSignal } from './deferred.ts';
+
+const SIGKILL = 9;
+
+/**
+ * Stops a container: its stop signal, `timeoutMs` of grace, then SIGKILL; returns once EXITED is
+ * recorded. Unknown and not running containers are no error (SP-1). A start in flight is waited
+ * for, so that a stop never misses it (G-2). When `signal` fires first, nothing is killed (SP-8).
+ */
+export async function stopContainer(
+  ctx: RuntimeContext,
+  id: string,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const container = ctx.containers.find(id);
+  if (!container) return;
+  const live = ctx.live.of(container.record.id);
+  if (live.starting) await withSignal(live.starting, signal);
+  const state = stateOf(container.status.get());
+  if (state !== 'running' && state !== 'unknown') return;
+
+  const { exited } = live;
+  if (timeoutMs > 0) {
+    if (!live.stopSignalSent) {
+      live.stopSignalSent = true;
+      await send(ctx, container, signalNumber(container.record.stopSignal), false);
+    }
+    if (await withSignal(settledWithin(exited.promise, timeoutMs), signal)) return;
+  }
+  await send(ctx, container, SIGKILL, true);
+  await withSignal(exited.promise, signal);
+}
+
+/** Signals a container's init, or all its processes. One that has exited needs none (SP-7). */
+async function send(
+  ctx: RuntimeContext,
+  container: Container,
+  signal: number,
+  all: boolean,
+): Promise<void> {
+  const monitor = ctx.monitors.find(container.record.sandboxId);
+  if (!monitor) return;
+  try {
+    await monitor.connection.signal(container.record.id, signal, all);
+  } catch (error) {
+    if (isNativeError(error) && (error.code === 'ESRCH' || error.code === 'ENOENT')) return;
+    throw error;
+  }
+}
+
+/** Sends any signal to a running container's init; all of its processes with `all`. */
+export async function signalContainer(
+  ctx: RuntimeContext,
+  id: string,
+  signal: number,
+  all = false,
+): Promise<void> {
+  const container = ctx.containers.get(id);
+  const state = stateOf(container.status.get());
+  if (state !== 'running') {
+    throw new CoracleError(
+      'FailedPrecondition',
+      `container ${container.record.id} is in ${state} state`,
+    );
+  }
+  await send(ctx, container, signal, all);
+}
