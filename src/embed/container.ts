@@ -1,0 +1,151 @@
+import type { ReadStream } from 'node:tty';
+import { CoracleError } from '../errors.ts';
+import type { RuntimeContext } from '../runtime/context.ts';
+import { withSignal } from '../runtime/deferred.ts';
+import { type ExecRequest, openExec } from '../runtime/exec.ts';
+import { type ExecSyncOptions, type ExecSyncResult, execSync } from '../runtime/exec-sync.ts';
+import { removeContainer } from '../runtime/remove.ts';
+import { reopenLog } from '../runtime/reopen-log.ts';
+import { startContainer } from '../runtime/start.ts';
+import { logStdio } from '../runtime/stdio.ts';
+import { signalContainer, stopContainer } from '../runtime/stop.ts';
+import { signalNumber } from '../spec/stop-signal.ts';
+import { type ContainerState, stateOf } from '../store/container-status.ts';
+import { ExecHandle } from './exec.ts';
+import {
+  launchStdio,
+  type ProcessStreams,
+  type StdioOptions,
+  streamsOf,
+  terminalStream,
+} from './stdio.ts';
+
+/** How a process ended. */
+export interface ExitStatus {
+  /** 0–255; 128 + n for a death by signal n. */
+  exitCode: number;
+  /** "Completed", "Error", "OOMKilled", "StartError", "Unknown". */
+  reason: string;
+  startedAt: Date;
+  finishedAt: Date;
+}
+
+export interface ContainerInfo {
+  id: string;
+  state: ContainerState;
+  pid: number;
+  exitCode: number;
+  reason: string;
+  message: string;
+}
+
+export interface ExecOptions extends StdioOptions, Omit<ExecRequest, 'argv' | 'stdio'> {}
+
+const NO_STREAMS: ProcessStreams = { stdin: null, stdout: null, stderr: null };
+
+/** One container of a pod. `await using` removes it. */
+export class Container implements AsyncDisposable {
+  readonly id: string;
+  readonly #ctx: RuntimeContext;
+  #streams = NO_STREAMS;
+
+  /** @internal Containers are made by `Pod.createContainer`. */
+  constructor(ctx: RuntimeContext, id: string) {
+    this.#ctx = ctx;
+    this.id = id;
+  }
+
+  /** Our ends of the pipes that `start` was asked for. */
+  get stdin() {
+    return this.#streams.stdin;
+  }
+  get stdout() {
+    return this.#streams.stdout;
+  }
+  get stderr() {
+    return this.#streams.stderr;
+  }
+
+  /** Starts it; rejects with the reason when the command cannot be executed. */
+  async start(options?: StdioOptions): Promise<void> {
+    const { record } = this.#ctx.containers.get(this.id);
+    const log = logStdio(this.#ctx, record);
+    const io = options ? launchStdio(options, log.log) : log;
+    const task = await startContainer(this.#ctx, this.id, io);
+    this.#streams = streamsOf(task.result.pipes);
+  }
+
+  /** The terminal of a running container made with `tty`. */
+  async terminal(): Promise<ReadStream> {
+    const { record } = this.#ctx.containers.get(this.id);
+    const { connection } = this.#ctx.monitors.get(record.sandboxId);
+    return terminalStream(await connection.terminal(this.id));
+  }
+
+  async resize(rows: number, columns: number): Promise<void> {
+    const { record } = this.#ctx.containers.get(this.id);
+    await this.#ctx.monitors.get(record.sandboxId).connection.resize(this.id, rows, columns);
+  }
+
+  /** Resolves once the exit is recorded. */
+  async wait(options: { signal?: AbortSignal } = {}): Promise<ExitStatus> {
+    const container = this.#ctx.containers.get(this.id);
+    const { exited } = this.#ctx.live.of(this.id);
+    if (stateOf(container.status.get()) !== 'exited') {
+      await withSignal(exited.promise, options.signal);
+    }
+    const { exitCode, reason, startedAt, finishedAt } = container.status.get();
+    return { exitCode, reason, startedAt: date(startedAt), finishedAt: date(finishedAt) };
+  }
+
+  /** Sends a signal by name or number to its first process. */
+  async kill(signal: string | number = 'SIGTERM'): Promise<void> {
+    await signalContainer(this.#ctx, this.id, signalNumber(String(signal)));
+  }
+
+  /** Its stop signal, then SIGKILL after `timeoutMs` (default 10 s); returns when it has ended. */
+  async stop(options: { timeoutMs?: number; signal?: AbortSignal } = {}): Promise<void> {
+    await stopContainer(this.#ctx, this.id, options.timeoutMs ?? 10_000, options.signal);
+  }
+
+  /** Runs a command in it and collects the output. */
+  execSync(argv: string[], options: ExecSyncOptions = {}): Promise<ExecSyncResult> {
+    return execSync(this.#ctx, this.id, argv, options);
+  }
+
+  /** Starts a command in it. */
+  async exec(argv: string[], options: ExecOptions = {}): Promise<ExecHandle> {
+    const { stdin, stdout, stderr, ...request } = options;
+    const chosen: StdioOptions = {};
+    if (stdin !== undefined) chosen.stdin = stdin;
+    if (stdout !== undefined) chosen.stdout = stdout;
+    if (stderr !== undefined) chosen.stderr = stderr;
+    const { stdio, log } = launchStdio(chosen, undefined);
+    if (log) throw new CoracleError('InvalidArgument', 'exec: { raw } is for containers');
+    return new ExecHandle(await openExec(this.#ctx, this.id, { ...request, argv, stdio }));
+  }
+
+  /** Switches its log to a fresh file, after the old one was renamed. */
+  reopenLog(): Promise<void> {
+    return reopenLog(this.#ctx, this.id);
+  }
+
+  info(): ContainerInfo {
+    const status = this.#ctx.containers.get(this.id).status.get();
+    const { pid, exitCode, reason, message } = status;
+    return { id: this.id, state: stateOf(status), pid, exitCode, reason, message };
+  }
+
+  /** Kills it if it runs, and removes everything it holds. */
+  async remove(options: { signal?: AbortSignal } = {}): Promise<void> {
+    await removeContainer(this.#ctx, this.id, options.signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.remove();
+  }
+}
+
+function date(ns: bigint): Date {
+  return new Date(Number(ns / 1_000_000n));
+}

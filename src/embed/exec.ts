@@ -1,0 +1,49 @@
+import type { ReadStream } from 'node:tty';
+import { withSignal } from '../runtime/deferred.ts';
+import type { ExecProcess } from '../runtime/exec.ts';
+import { type ProcessStreams, streamsOf, terminalStream } from './stdio.ts';
+import { signalNumber } from '../spec/stop-signal.ts';
+
+/** A command running in a container. `await using` kills it if it still runs, and forgets it. */
+export class ExecHandle implements AsyncDisposable {
+  readonly pid: number;
+  readonly stdin: ProcessStreams['stdin'];
+  readonly stdout: ProcessStreams['stdout'];
+  readonly stderr: ProcessStreams['stderr'];
+  readonly #process: ExecProcess;
+
+  /** @internal */
+  constructor(process: ExecProcess) {
+    this.#process = process;
+    this.pid = process.pid;
+    const streams = streamsOf(process.pipes);
+    this.stdin = streams.stdin;
+    this.stdout = streams.stdout;
+    this.stderr = streams.stderr;
+  }
+
+  async wait(options: { signal?: AbortSignal } = {}): Promise<{ exitCode: number }> {
+    const { exitCode } = await withSignal(this.#process.wait(), options.signal);
+    return { exitCode };
+  }
+
+  kill(signal: string | number = 'SIGTERM'): Promise<void> {
+    return this.#process.signal(signalNumber(String(signal)));
+  }
+
+  resize(rows: number, columns: number): Promise<void> {
+    return this.#process.resize(rows, columns);
+  }
+
+  /** The terminal, where `tty` was asked for. */
+  async terminal(): Promise<ReadStream> {
+    return terminalStream(await this.#process.terminal());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stdin?.destroy();
+    this.stdout?.destroy();
+    this.stderr?.destroy();
+    await this.#process.delete();
+  }
+}

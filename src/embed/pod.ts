@@ -1,0 +1,61 @@
+import type { RuntimeContext } from '../runtime/context.ts';
+import { createContainer } from '../runtime/create-container.ts';
+import { removeSandbox } from '../runtime/remove-sandbox.ts';
+import { stopSandbox } from '../runtime/stop-sandbox.ts';
+import type { ContainerConfig } from '../spec/config.ts';
+import { Container } from './container.ts';
+
+export interface ContainerOptions extends Omit<ContainerConfig, 'name' | 'attempt'> {
+  /** Unique within its pod; made up where absent. */
+  name?: string;
+}
+
+/** A pod sandbox: namespaces, addresses and containers. `await using` removes it with all. */
+export class Pod implements AsyncDisposable {
+  readonly id: string;
+  readonly #ctx: RuntimeContext;
+
+  /** @internal Pods are made by `Runtime.runPod`. */
+  constructor(ctx: RuntimeContext, id: string) {
+    this.#ctx = ctx;
+    this.id = id;
+  }
+
+  /** Its addresses; none with the host's network, or before it has one. */
+  get ips(): readonly string[] {
+    return this.#ctx.sandboxes.get(this.id).record.network?.ips ?? [];
+  }
+
+  get ready(): boolean {
+    return this.#ctx.sandboxes.get(this.id).state === 'ready';
+  }
+
+  async createContainer(
+    options: ContainerOptions,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<Container> {
+    containers += 1;
+    const config = { name: `container-${containers}`, ...options, attempt: 0 };
+    return new Container(this.#ctx, await createContainer(this.#ctx, this.id, config, signal));
+  }
+
+  containers(): Container[] {
+    const members = this.#ctx.containers.list().filter((c) => c.record.sandboxId === this.id);
+    return members.map((c) => new Container(this.#ctx, c.record.id));
+  }
+
+  /** Kills its containers and gives back its network; it stays until it is removed. */
+  async stop(options: { signal?: AbortSignal } = {}): Promise<void> {
+    await stopSandbox(this.#ctx, this.id, options.signal);
+  }
+
+  async remove(options: { signal?: AbortSignal } = {}): Promise<void> {
+    await removeSandbox(this.#ctx, this.id, options.signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.remove();
+  }
+}
+
+let containers = 0;

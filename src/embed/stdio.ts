@@ -1,0 +1,80 @@
+import { Socket } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
+import { ReadStream } from 'node:tty';
+import { CoracleError } from '../errors.ts';
+import type { LogSpec, StdioSpec } from '../native/types.ts';
+import type { ContainerIo } from '../runtime/stdio.ts';
+
+/**
+ * Where one standard stream of a process goes.
+ *
+ * - `'ignore'`: /dev/null
+ * - `'pipe'`: a stream of this program
+ * - `'inherit'`: this program's own descriptor
+ * - a number: that descriptor itself, handed to the process
+ * - `{ raw: fd }`: moved to a file or socket by the pod's monitor with splice(2), so that it goes on
+ *   when this program ends (stdout and stderr only)
+ * - `'log'`: the CRI log file, where the container has a `logPath` (stdout and stderr only)
+ */
+export type Stdio = 'ignore' | 'pipe' | 'inherit' | 'log' | number | { raw: number };
+
+export interface StdioOptions {
+  stdin?: Stdio;
+  stdout?: Stdio;
+  stderr?: Stdio;
+}
+
+/** The launch options for a choice of streams; `log` is where 'log' leads. */
+export function launchStdio(options: StdioOptions, log: LogSpec | undefined): ContainerIo {
+  const { stdin = 'ignore', stdout = 'ignore', stderr = 'ignore' } = options;
+  if (stdin === 'log' || typeof stdin === 'object') {
+    throw new CoracleError('InvalidArgument', 'stdin: cannot go to a log');
+  }
+  const outputs = [stdout, stderr];
+  const raw = outputs.some((each) => typeof each === 'object');
+  if (raw && outputs.includes('log')) {
+    throw new CoracleError('InvalidArgument', "stdout, stderr: { raw } and 'log' cannot be mixed");
+  }
+  const stdio: ContainerIo['stdio'] = [spec(stdin, 0, log), spec(stdout, 1, log), spec(stderr, 2, log)];
+  if (raw) return { stdio, log: { type: 'raw', stdout: rawFd(stdout), stderr: rawFd(stderr) } };
+  return outputs.includes('log') && log ? { stdio, log } : { stdio };
+}
+
+function spec(choice: Stdio, fd: number, log: LogSpec | undefined): StdioSpec {
+  if (choice === 'ignore') return { type: 'null' };
+  if (choice === 'pipe') return { type: 'pipe' };
+  if (choice === 'inherit') return { type: 'fd', fd };
+  if (choice === 'log') return log ? { type: 'log' } : { type: 'null' };
+  return typeof choice === 'number' ? { type: 'fd', fd: choice } : { type: 'log' };
+}
+
+function rawFd(choice: Stdio): number {
+  return typeof choice === 'object' ? choice.raw : -1;
+}
+
+/** The streams of this program's ends of the pipes; null where a stream is no pipe. */
+export interface ProcessStreams {
+  readonly stdin: Writable | null;
+  readonly stdout: Readable | null;
+  readonly stderr: Readable | null;
+}
+
+export function streamsOf(pipes: readonly (number | undefined)[]): ProcessStreams {
+  const [stdin, stdout, stderr] = pipes;
+  return {
+    stdin: stdin === undefined ? null : new Socket({ fd: stdin, readable: false, writable: true }),
+    stdout: stdout === undefined ? null : readable(stdout),
+    stderr: stderr === undefined ? null : readable(stderr),
+  };
+}
+
+function readable(fd: number): Readable {
+  return new Socket({ fd, readable: true, writable: false });
+}
+
+/** A pty master as one stream in both directions. Its end reads as EIO, after which it closes. */
+export function terminalStream(master: number): ReadStream {
+  const stream = new ReadStream(master);
+  stream.on('error', () => stream.destroy());
+  return stream;
+}
