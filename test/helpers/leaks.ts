@@ -1,0 +1,118 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What the kernel holds for us, to be compared before and after. */
+export interface Snapshot {
+  processes: string[];
+  mounts: string[];
+  cgroups: string[];
+  networkNamespaces: string[];
+  files: string[];
+  fds: number;
+}
+
+export interface SnapshotOptions {
+  /** Directories whose files are listed. */
+  dirs?: string[];
+  /** The process whose descriptors are counted; default: none. */
+  pid?: number;
+}
+
+/** Processes are told by name and start time, so that a reused pid does not hide one. */
+export function snapshot(options: SnapshotOptions = {}): Snapshot {
+  return {
+    processes: runtimeProcesses(),
+    mounts: mountPoints(),
+    cgroups: cgroupDirs(),
+    networkNamespaces: networkNamespaces(),
+    files: (options.dirs ?? []).flatMap((dir) => walk(dir)).sort(),
+    fds: options.pid === undefined ? 0 : fdCount(options.pid),
+  };
+}
+
+/** What `after` has that `before` had not, by kind; an empty object when nothing leaked. */
+export function leaked(before: Snapshot, after: Snapshot): Record<string, string[]> {
+  const found: Record<string, string[]> = {};
+  for (const kind of ['processes', 'mounts', 'cgroups', 'networkNamespaces', 'files'] as const) {
+    const extra = after[kind].filter((each) => !before[kind].includes(each));
+    if (extra.length > 0) found[kind] = extra;
+  }
+  if (after.fds > before.fds) found.fds = [`${before.fds} before, ${after.fds} after`];
+  return found;
+}
+
+/** Waits for what the kernel frees in its own time (network namespaces), at most `ms`. */
+export async function settledLeaks(
+  before: Snapshot,
+  options: SnapshotOptions = {},
+  ms = 5000,
+): Promise<Record<string, string[]>> {
+  const end = Date.now() + ms;
+  for (;;) {
+    const found = leaked(before, snapshot(options));
+    if (Object.keys(found).length === 0 || Date.now() > end) return found;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+export function fdCount(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+function pids(): string[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+}
+
+/** Every process that a runtime may have left: monitors and what they launched. */
+function runtimeProcesses(): string[] {
+  const found: string[] = [];
+  for (const pid of pids()) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      const cmdline = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      const kernelThread = Number(fields[6]) & 0x00200000;
+      if (!kernelThread) found.push(`${pid}@${fields[19]} ${cmdline || stat.split(' ')[1]}`);
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return found.filter((line) => !/ (ps|node|npm|sh|bash|sleep 0)( |$)/.test(line)).sort();
+}
+
+function mountPoints(): string[] {
+  const text = readFileSync('/proc/self/mountinfo', 'utf8');
+  return text.split('\n').filter(Boolean).map((line) => line.split(' ').slice(2, 5).join(' '));
+}
+
+function cgroupDirs(): string[] {
+  return walk('/sys/fs/cgroup', true).sort();
+}
+
+function networkNamespaces(): string[] {
+  const found = new Set<string>();
+  for (const pid of pids()) {
+    try {
+      found.add(readlinkSync(`/proc/${pid}/ns/net`));
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return [...found].sort();
+}
+
+function walk(dir: string, dirsOnly = false): string[] {
+  const found: string[] = [];
+  let entries: import('node:fs').Dirent[];
+  try {
+    entries = readdirSync(dir, { withFileTypes: true });
+  } catch {
+    return found;
+  }
+  for (const entry of entries) {
+    const path = join(dir, entry.name);
+    if (entry.isDirectory()) found.push(path, ...walk(path, dirsOnly));
+    else if (!dirsOnly) found.push(path);
+  }
+  return found;
+}

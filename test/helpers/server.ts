@@ -1,0 +1,110 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
+import { type CriClient, criClient } from './cri-client.ts';
+
+const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A real `coracle serve` on directories of its own; it can be killed and started again. */
+export class TestServer {
+  readonly dir: string;
+  readonly root: string;
+  readonly state: string;
+  readonly socket: string;
+  /** What it has written to stderr. */
+  output = '';
+  #process: ChildProcess | undefined;
+  #client: CriClient | undefined;
+
+  private constructor(dir: string) {
+    this.dir = dir;
+    this.root = join(dir, 'root');
+    this.state = join(dir, 'state');
+    this.socket = join(dir, 'coracle.sock');
+  }
+
+  static async start(): Promise<TestServer> {
+    const server = new TestServer(await mkdtemp(join(tmpdir(), 'coracle-test-')));
+    await server.launch();
+    return server;
+  }
+
+  get client(): CriClient {
+    if (!this.#client) throw new Error('the server does not run');
+    return this.#client;
+  }
+
+  get pid(): number {
+    return this.#process?.pid ?? 0;
+  }
+
+  /** Starts it, or starts it again, and waits until it answers. */
+  async launch(): Promise<void> {
+    const args = ['--import', 'tsx', 'src/cli/main.ts', 'serve'];
+    args.push('--listen', `unix://${this.socket}`, '--root', this.root, '--state', this.state);
+    const child = spawn(process.execPath, args, { cwd: PACKAGE, stdio: ['ignore', 'ignore', 'pipe'] });
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.output += chunk.toString();
+    });
+    this.#process = child;
+    this.#client = criClient(this.socket);
+    const end = Date.now() + 30_000;
+    for (;;) {
+      try {
+        await this.#client.version({});
+        return;
+      } catch (error) {
+        if (child.exitCode !== null || Date.now() > end) {
+          throw new Error(`coracle serve did not come up: ${this.output}`, { cause: error });
+        }
+        await new Promise((resolve) => setTimeout(resolve, 30));
+      }
+    }
+  }
+
+  /** Ends it: politely with SIGTERM, or with SIGKILL. Containers go on. */
+  async end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#process;
+    this.#client?.close();
+    this.#client = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
+  }
+
+  /** Imports the busybox image with `coracle import`'s own code path; returns its reference. */
+  async importBusybox(name = 'test.local/busybox:1'): Promise<string> {
+    const layout = join(this.dir, 'layout');
+    await makeBusyboxLayout(layout, { name });
+    const child = spawn(
+      process.execPath,
+      ['--import', 'tsx', 'src/cli/main.ts', 'import', '--listen', `unix://${this.socket}`, layout],
+      { cwd: PACKAGE, stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    let text = '';
+    child.stdout?.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    child.stderr?.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    const [code] = await once(child, 'exit');
+    if (code !== 0) throw new Error(`coracle import: ${text}`);
+    return name;
+  }
+
+  /** Removes every pod, ends the server and deletes its directories. */
+  async close(): Promise<void> {
+    if (this.#client) {
+      const { items } = await this.client.listPodSandbox({});
+      for (const { id } of items) await this.client.removePodSandbox({ podSandboxId: id });
+    }
+    await this.end('SIGTERM');
+    await rm(this.dir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,131 @@
+/** The library in a plain program: no server, no gRPC. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { after, before, test } from 'node:test';
+import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
+import { type ContainerEvent, Runtime } from '../../src/index.ts';
+import { fdCount, settledLeaks, type Snapshot, snapshot } from '../helpers/leaks.ts';
+
+let dir: string;
+let runtime: Runtime;
+let image: string;
+let clean: Snapshot;
+
+before(async () => {
+  clean = snapshot();
+  dir = await mkdtemp(join(tmpdir(), 'coracle-embed-'));
+  await makeBusyboxLayout(join(dir, 'layout'), { name: 'test.local/busybox:1' });
+  runtime = await Runtime.open({ root: join(dir, 'root'), state: join(dir, 'state') });
+  const [imported] = await runtime.images.import(join(dir, 'layout'));
+  image = imported ?? '';
+});
+
+after(async () => {
+  await runtime.close();
+  await rm(dir, { recursive: true, force: true });
+  assert.deepEqual(await settledLeaks(clean), {});
+});
+
+const quiet = { namespaces: { network: 'none' } } as const;
+
+test('a container writes to a stream of this program and ends', async () => {
+  await using pod = await runtime.runPod(quiet);
+  await using container = await pod.createContainer({ image, command: ['echo', 'hello'] });
+  await container.start({ stdout: 'pipe' });
+  assert.ok(container.stdout);
+  assert.equal(await text(container.stdout), 'hello\n');
+  const { exitCode, reason } = await container.wait();
+  assert.deepEqual({ exitCode, reason }, { exitCode: 0, reason: 'Completed' });
+});
+
+test('stdin reaches the container, and its end ends it', async () => {
+  await using pod = await runtime.runPod(quiet);
+  await using container = await pod.createContainer({ image, command: ['sort'] });
+  await container.start({ stdin: 'pipe', stdout: 'pipe' });
+  container.stdin?.end('b\na\n');
+  assert.equal(await text(container.stdout ?? process.stdin), 'a\nb\n');
+  assert.equal((await container.wait()).exitCode, 0);
+});
+
+test('raw output is spliced to a file', async () => {
+  await using pod = await runtime.runPod(quiet);
+  const path = join(dir, 'raw.out');
+  const fd = openSync(path, 'w');
+  try {
+    await using container = await pod.createContainer({ image, command: ['seq', '1', '100000'] });
+    await container.start({ stdout: { raw: fd } });
+    assert.equal((await container.wait()).exitCode, 0);
+  } finally {
+    closeSync(fd);
+  }
+  const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+  assert.equal(lines.length, 100_000);
+  assert.equal(lines.at(-1), '100000');
+});
+
+test('exec, signals and the events in their order', async () => {
+  const events: ContainerEvent[] = [];
+  const unsubscribe = runtime.subscribe((event) => events.push(event));
+  await using pod = await runtime.runPod(quiet);
+  const container = await pod.createContainer({ image, command: ['sleep', '1000'] });
+  await container.start();
+  const { stdout } = await container.execSync(['cat', '/proc/1/comm']);
+  assert.equal(stdout.toString(), 'sleep\n');
+  await using shell = await container.exec(['sh', '-c', 'cat; exit 4'], { stdin: 'pipe', stdout: 'pipe' });
+  shell.stdin?.end('through exec');
+  assert.equal(await text(shell.stdout ?? process.stdin), 'through exec');
+  assert.equal((await shell.wait()).exitCode, 4);
+  await container.kill('SIGKILL');
+  assert.equal((await container.wait()).exitCode, 137);
+  await container.remove();
+  unsubscribe();
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ['created', 'started', 'stopped', 'deleted'],
+  );
+});
+
+test('a terminal carries both directions', async () => {
+  await using pod = await runtime.runPod(quiet);
+  await using container = await pod.createContainer({ image, command: ['sh'], tty: true, stdin: true });
+  await container.start({});
+  const terminal = await container.terminal();
+  let seen = '';
+  terminal.on('data', (chunk: Buffer) => {
+    seen += chunk.toString();
+  });
+  await container.resize(40, 120);
+  terminal.write('stty size; exit 6\n');
+  assert.equal((await container.wait()).exitCode, 6);
+  await once(terminal, 'close').catch(() => {});
+  assert.match(seen, /40 120/);
+});
+
+test('an AbortSignal ends a wait, and the container goes on', async () => {
+  await using pod = await runtime.runPod(quiet);
+  await using container = await pod.createContainer({ image, command: ['sleep', '1000'] });
+  await container.start();
+  await assert.rejects(container.wait({ signal: AbortSignal.timeout(20) }), /timeout|aborted/i);
+  assert.equal(container.info().state, 'running');
+});
+
+test('100 launches leave no descriptor behind', async () => {
+  await using pod = await runtime.runPod(quiet);
+  const launch = async () => {
+    await using container = await pod.createContainer({ image, command: ['echo', 'x'] });
+    await container.start({ stdout: 'pipe', stderr: 'pipe', stdin: 'pipe' });
+    container.stdin?.destroy();
+    await text(container.stdout ?? process.stdin);
+    await container.wait();
+    container.stderr?.destroy();
+  };
+  await launch();
+  const before = fdCount(process.pid);
+  for (let turn = 0; turn < 100; turn += 1) await launch();
+  assert.ok(fdCount(process.pid) <= before + 1);
+});
