@@ -1,0 +1,242 @@
+// The addon's entry: the functions of `Addon` in src/native/types.ts. Only this file and the
+// js_*.{h,cc} beside it see napi.h; everything else is plain C++ that runs without Node.
+#include <limits.h>
+#include <napi.h>
+#include <sys/wait.h>
+
+#include <atomic>
+
+#include "native/addon/apply_layer.h"
+#include "native/addon/device_program.h"
+#include "native/addon/file_ops.h"
+#include "native/addon/js_environment.h"
+#include "native/addon/js_monitor.h"
+#include "native/addon/js_options.h"
+#include "native/addon/js_plan.h"
+#include "native/addon/kill_process.h"
+#include "native/addon/network.h"
+#include "native/addon/seccomp.h"
+
+namespace coracle {
+namespace {
+
+// NetError and LayerError have the same fields.
+template <typename Error>
+Failure to_failure(Error error) {
+  if (error.code != 0 && error.step.empty()) error.step = "native call";
+  return Failure{error.code, std::move(error.step), std::move(error.path)};
+}
+
+// The promise of a job: `read` takes the arguments, `work` runs on a worker thread and fills in a
+// result, `convert` puts that into JavaScript.
+template <typename Request, typename Result>
+Napi::Value job(Napi::Env env, const std::function<Request()>& read,
+                Failure (*work)(const Request&, Result*),
+                Napi::Value (*convert)(Napi::Env, Result&)) {
+  const Settler settler(env);
+  try {
+    struct State {
+      Request request;
+      Result result;
+      Failure failure;
+    };
+    auto state = std::make_shared<State>(State{read(), Result{}, Failure{}});
+    run_work(
+        env, [=] { state->failure = work(state->request, &state->result); },
+        [=] {
+          if (state->failure.failed()) return settler.reject(state->failure);
+          settler.resolve(convert(settler.env(), state->result));
+        });
+  } catch (const Napi::Error& error) {
+    settler.reject(error.Value());
+  }
+  return settler.promise();
+}
+
+struct Nothing {};
+Napi::Value undefined(Napi::Env env, Nothing&) { return env.Undefined(); }
+
+Napi::Value prepare_plan(const Napi::CallbackInfo& info) {
+  return PreparedPlan::make(info.Env(), read_plan(JsField(info[0], "plan")));
+}
+
+Napi::Value run_file_ops(const Napi::CallbackInfo& info) {
+  return job<std::vector<FileOp>, Nothing>(
+      info.Env(), [&] { return read_file_ops(JsField(info[0], "ops")); },
+      [](const std::vector<FileOp>& ops, Nothing*) { return coracle::run_file_ops(ops); },
+      undefined);
+}
+
+Napi::Value compile_seccomp(const Napi::CallbackInfo& info) {
+  return job<SeccompProfile, std::vector<uint8_t>>(
+      info.Env(), [&] { return read_seccomp_profile(JsField(info[0], "spec")); },
+      coracle::compile_seccomp,
+      [](Napi::Env env, std::vector<uint8_t>& program) -> Napi::Value {
+        Napi::Uint8Array bytes = Napi::Uint8Array::New(env, program.size());
+        std::copy(program.begin(), program.end(), bytes.Data());
+        return bytes;
+      });
+}
+
+struct DeviceRequest {
+  std::string cgroup;
+  std::vector<DeviceRule> rules;
+};
+
+Napi::Value attach_device_program(const Napi::CallbackInfo& info) {
+  return job<DeviceRequest, Nothing>(
+      info.Env(),
+      [&] {
+        return DeviceRequest{JsField(info[0], "cgroup").string(),
+                             read_device_rules(JsField(info[1], "rules"))};
+      },
+      [](const DeviceRequest& request, Nothing*) {
+        return coracle::attach_device_program(request.cgroup, request.rules);
+      },
+      undefined);
+}
+
+Napi::Value ensure_bridge(const Napi::CallbackInfo& info) {
+  return job<BridgeSpec, Nothing>(
+      info.Env(), [&] { return read_bridge(JsField(info[0], "spec")); },
+      [](const BridgeSpec& spec, Nothing*) { return to_failure(coracle::ensure_bridge(spec)); },
+      undefined);
+}
+
+Napi::Value connect_pod(const Napi::CallbackInfo& info) {
+  return job<VethSpec, Nothing>(
+      info.Env(), [&] { return read_veth(JsField(info[0], "spec")); },
+      [](const VethSpec& spec, Nothing*) { return to_failure(coracle::connect_pod(spec)); },
+      undefined);
+}
+
+Napi::Value delete_link(const Napi::CallbackInfo& info) {
+  return job<std::string, Nothing>(
+      info.Env(), [&] { return JsField(info[0], "name").string(); },
+      [](const std::string& name, Nothing*) { return to_failure(coracle::delete_link(name)); },
+      undefined);
+}
+
+Napi::Value link_exists(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), coracle::link_exists(JsField(info[0], "name").string()));
+}
+
+Napi::Value kill_process(const Napi::CallbackInfo& info) {
+  const pid_t pid = static_cast<pid_t>(JsField(info[0], "pid").integer(1, INT_MAX));
+  const uint64_t ticks = JsField(info[1], "startTicks").u64();
+  const int signal = static_cast<int>(JsField(info[2], "signal").integer(0, 64));
+  const Failure failure = coracle::kill_process(pid, ticks, signal);
+  if (failure.failed()) throw native_error(info.Env(), failure);
+  return info.Env().Undefined();
+}
+
+// An AbortSignal sets the flag that the worker looks at.
+void follow_abort(const JsField& signal, const std::shared_ptr<std::atomic<bool>>& cancelled) {
+  if (signal.missing()) return;
+  if (signal.get("aborted").boolean()) cancelled->store(true);
+  const JsField listen = signal.get("addEventListener");
+  if (!listen.value().IsFunction()) listen.wrong("a function");
+  const Napi::Env env = signal.value().Env();
+  const Napi::Function on_abort = Napi::Function::New(
+      env, [cancelled](const Napi::CallbackInfo&) { cancelled->store(true); }, "onAbort");
+  listen.value().As<Napi::Function>().Call(signal.value(),
+                                           {Napi::String::New(env, "abort"), on_abort});
+}
+
+struct LayerRequest {
+  ApplyLayerOptions options;
+  std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
+};
+
+Napi::Value apply_layer(const Napi::CallbackInfo& info) {
+  return job<LayerRequest, ApplyLayerResult>(
+      info.Env(),
+      [&] {
+        LayerRequest request{read_layer(JsField(info[0], "options"))};
+        follow_abort(JsField(info[1], "signal"), request.cancelled);
+        request.options.cancelled = request.cancelled.get();
+        return request;
+      },
+      [](const LayerRequest& request, ApplyLayerResult* result) {
+        return to_failure(coracle::apply_layer(request.options, result));
+      },
+      [](Napi::Env env, ApplyLayerResult& result) -> Napi::Value {
+        Napi::Object out = Napi::Object::New(env);
+        out.Set("digest", result.digest);
+        out.Set("diffId", result.diff_id);
+        out.Set("size", Napi::BigInt::New(env, result.size));
+        out.Set("entries", Napi::Number::New(env, static_cast<double>(result.entries)));
+        return out;
+      });
+}
+
+Napi::Value helper_result(Napi::Env env, const HelperResult& result) {
+  const int status = result.wait_status;
+  Napi::Object out = Napi::Object::New(env);
+  const int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  out.Set("exitCode", Napi::Number::New(env, code));
+  out.Set("stdout", result.output);
+  out.Set("stderr", result.errors);
+  out.Set("timedOut", Napi::Boolean::New(env, result.timed_out));
+  return out;
+}
+
+// Hands a started program to the loop, which settles the promise when it exits.
+void watch_helper(const Settler& settler, const HelperRequest& request, StartedHelper started) {
+  std::list<std::unique_ptr<HelperProcess>>& helpers = Environment::of(settler.env()).helpers;
+  const auto place = helpers.emplace(helpers.end());
+  *place = std::make_unique<HelperProcess>(
+      Environment::of(settler.env()).loop, request, std::move(started),
+      [settler, place, &helpers](HelperResult& result) {
+        enter_javascript(settler.env(),
+                         [&] { settler.resolve(helper_result(settler.env(), result)); });
+        helpers.erase(place);
+      });
+}
+
+Napi::Value spawn(const Napi::CallbackInfo& info) {
+  const Settler settler(info.Env());
+  try {
+    auto request = std::make_shared<HelperRequest>(read_helper(JsField(info[0], "options")));
+    auto started = std::make_shared<StartedHelper>();
+    auto failure = std::make_shared<Failure>();
+    run_work(
+        info.Env(), [=] { *failure = start_helper(*request, started.get()); },
+        [=] {
+          if (failure->failed()) return settler.reject(*failure);
+          watch_helper(settler, *request, std::move(*started));
+        });
+  } catch (const Napi::Error& error) {
+    settler.reject(error.Value());
+  }
+  return settler.promise();
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  Environment& environment = Environment::create(env);
+  PreparedPlan::define(env, environment);
+  MonitorConnection::define(env, environment);
+  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
+    exports.Set(name, Napi::Function::New(env, function, name));
+  };
+  add("startMonitor", MonitorConnection::start);
+  add("connectMonitor", MonitorConnection::connect);
+  add("preparePlan", prepare_plan);
+  add("runFileOps", run_file_ops);
+  add("spawn", spawn);
+  add("compileSeccomp", compile_seccomp);
+  add("attachDeviceProgram", attach_device_program);
+  add("ensureBridge", ensure_bridge);
+  add("connectPod", connect_pod);
+  add("deleteLink", delete_link);
+  add("linkExists", link_exists);
+  add("applyLayer", apply_layer);
+  add("killProcess", kill_process);
+  return exports;
+}
+
+}  // namespace
+}  // namespace coracle
+
+using coracle::init;
+NODE_API_MODULE(coracle, init)

@@ -1,0 +1,109 @@
+#include "native/addon/file_ops.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "native/addon/remove_tree.h"
+#include "native/sys/fd.h"
+
+namespace coracle {
+namespace {
+
+// A cgroup whose last process has just exited stays busy for moments; 255 ms in all.
+constexpr int kBusyRetries = 8;
+
+bool is_directory(const std::string& path) {
+  struct stat status = {};
+  return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+Failure make_directory(const std::string& path, mode_t mode) {
+  if (mkdir(path.c_str(), mode) == 0) return {};
+  const int code = errno;
+  if (code == EEXIST && is_directory(path)) return {};
+  return Failure{code, "mkdir", path};
+}
+
+Failure make_directories(const FileOp& op) {
+  if (!op.parents) return make_directory(op.path, op.mode);
+  // Mostly all but the last component exist: try that one first.
+  if (mkdir(op.path.c_str(), op.mode) == 0) return {};
+  for (size_t slash = op.path.find('/', 1); slash != std::string::npos;
+       slash = op.path.find('/', slash + 1)) {
+    Failure failure = make_directory(op.path.substr(0, slash), op.mode);
+    // A parent on a read-only file system is fine as long as it exists.
+    if (failure.failed() && !is_directory(failure.path)) return failure;
+  }
+  return make_directory(op.path, op.mode);
+}
+
+// Errors of open(2) and write(2) by which cgroupfs and procfs say "not here" or "not this".
+bool is_refusal(int code) {
+  switch (code) {
+    case ENOENT:
+    case ENODEV:
+    case ENXIO:
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case EINVAL:
+    case ERANGE:
+    case EBUSY:
+    case EOPNOTSUPP:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Failure write_file(const FileOp& op) {
+  Fd file(open(op.path.c_str(), O_WRONLY | O_CLOEXEC));
+  ssize_t written = -1;
+  if (file) {
+    do {
+      written = write(file.get(), op.value.data(), op.value.size());
+    } while (written < 0 && errno == EINTR);
+  }
+  if (written == static_cast<ssize_t>(op.value.size())) return {};
+  if (written >= 0) errno = EIO;
+  if (op.optional && written < 0 && is_refusal(errno)) return {};
+  const int code = errno;
+  return Failure{code, file ? "write \"" + op.value.substr(0, 80) + "\" to" : "open", op.path};
+}
+
+Failure remove_directory(const std::string& path) {
+  for (int attempt = 0;; attempt++) {
+    if (rmdir(path.c_str()) == 0 || errno == ENOENT) return {};
+    if (errno != EBUSY || attempt == kBusyRetries) return system_failure("rmdir", path);
+    const timespec pause = {0, 1'000'000L << attempt};
+    nanosleep(&pause, nullptr);
+  }
+}
+
+}  // namespace
+
+Failure run_file_ops(const std::vector<FileOp>& ops) {
+  for (const FileOp& op : ops) {
+    Failure failure;
+    switch (op.kind) {
+      case FileOp::Kind::kMkdir:
+        failure = make_directories(op);
+        break;
+      case FileOp::Kind::kWrite:
+        failure = write_file(op);
+        break;
+      case FileOp::Kind::kRmdir:
+        failure = remove_directory(op.path);
+        break;
+      case FileOp::Kind::kRemoveTree:
+        failure = remove_tree(op.path);
+        break;
+    }
+    if (failure.failed()) return failure;
+  }
+  return {};
+}
+
+}  // namespace coracle

@@ -1,0 +1,137 @@
+#include "native/addon/js_replies.h"
+
+#include <string.h>
+#include <sys/wait.h>
+
+#include <string>
+
+namespace coracle {
+namespace {
+
+Napi::Value text(Napi::Env env, const Str& value) {
+  return Napi::String::New(env, value.data, value.size);
+}
+
+const char* state_name(EntryState state) {
+  switch (state) {
+    case EntryState::kParked:
+      return "parked";
+    case EntryState::kRunning:
+      return "running";
+    case EntryState::kExited:
+      return "exited";
+  }
+  return "exited";
+}
+
+Napi::Value read_groups(Napi::Env env, Reader& fields, const LaunchReply& reply) {
+  if (reply.groups.size != reply.group_count * sizeof(uint32_t)) fields.fail();
+  Napi::Array groups = Napi::Array::New(env);
+  for (uint32_t i = 0; fields.ok() && i < reply.group_count; i++) {
+    uint32_t group;
+    memcpy(&group, reply.groups.data + i * sizeof(group), sizeof(group));
+    groups[i] = Napi::Number::New(env, group);
+  }
+  return groups;
+}
+
+Napi::Value read_warnings(Napi::Env env, uint32_t bits) {
+  Napi::Array warnings = Napi::Array::New(env);
+  uint32_t count = 0;
+  if ((bits & kOomScoreClamped) != 0) warnings[count++] = Napi::String::New(env, "oomScoreAdj");
+  if ((bits & kRlimitClamped) != 0) warnings[count++] = Napi::String::New(env, "rlimit");
+  return warnings;
+}
+
+}  // namespace
+
+Napi::Value to_js(Napi::Env env, const EntryStatus& status) {
+  const bool exited = status.state == EntryState::kExited;
+  const int wait = status.wait_status;
+  const int signal = exited && WIFSIGNALED(wait) ? WTERMSIG(wait) : 0;
+  const int code = !exited ? 0 : signal != 0 ? 128 + signal : WEXITSTATUS(wait);
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("id", text(env, status.id));
+  out.Set("state", state_name(status.state));
+  out.Set("exec", Napi::Boolean::New(env, status.exec != 0));
+  out.Set("pid", Napi::Number::New(env, status.pid));
+  out.Set("startedAt", Napi::BigInt::New(env, status.started_at));
+  out.Set("finishedAt", Napi::BigInt::New(env, status.finished_at));
+  out.Set("exitCode", Napi::Number::New(env, code));
+  out.Set("signal", Napi::Number::New(env, signal));
+  out.Set("droppedLogBytes", Napi::BigInt::New(env, status.dropped_bytes));
+  return out;
+}
+
+Napi::Value read_hello(Napi::Env env, Reader& fields, std::vector<Fd>&) {
+  HelloReply reply;
+  decode(fields, reply);
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("version", Napi::Number::New(env, reply.version));
+  out.Set("pid", Napi::Number::New(env, reply.pid));
+  out.Set("pod", text(env, reply.pod));
+  out.Set("hasSandbox", Napi::Boolean::New(env, reply.has_sandbox != 0));
+  return out;
+}
+
+Napi::Value read_sandbox_reply(Napi::Env env, Reader& fields, std::vector<Fd>&) {
+  SandboxReply reply;
+  decode(fields, reply);
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("reaperPid", Napi::Number::New(env, reply.reaper_pid));
+  return out;
+}
+
+Napi::Value read_start_reply(Napi::Env env, Reader& fields, std::vector<Fd>&) {
+  StartReply reply;
+  decode(fields, reply);
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("startedAt", Napi::BigInt::New(env, reply.started_at));
+  return out;
+}
+
+Napi::Value read_state_reply(Napi::Env env, Reader& fields, std::vector<Fd>&) {
+  StateReply reply;
+  decode(fields, reply);
+  Reader entries(reply.entries.data, reply.entries.size);
+  Napi::Array out = Napi::Array::New(env);
+  for (uint32_t i = 0; fields.ok() && i < reply.entry_count; i++) {
+    EntryStatus status;
+    decode(entries, status);
+    if (!entries.ok()) {
+      fields.fail();
+      break;
+    }
+    out[i] = to_js(env, status);
+  }
+  return out;
+}
+
+Napi::Value read_descriptor(Napi::Env env, Reader& fields, std::vector<Fd>& fds) {
+  if (fds.size() != 1) {
+    fields.fail();
+    return env.Undefined();
+  }
+  return Napi::Number::New(env, fds.front().release());
+}
+
+Napi::Value read_launch_reply(Napi::Env env, Reader& fields, std::array<Fd, 3>& pipes) {
+  LaunchReply reply;
+  decode(fields, reply);
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("pid", Napi::Number::New(env, reply.pid));
+  out.Set("uid", Napi::Number::New(env, reply.uid));
+  out.Set("gid", Napi::Number::New(env, reply.gid));
+  out.Set("groups", read_groups(env, fields, reply));
+  out.Set("warnings", read_warnings(env, reply.warnings));
+  Napi::Array ours = Napi::Array::New(env, pipes.size());
+  for (uint32_t i = 0; i < pipes.size(); i++) {
+    // Kept, and so closed with the request, where the reply turned out malformed.
+    const bool give = fields.ok() && pipes[i];
+    ours[i] = give ? Napi::Number::New(env, pipes[i].release()) : env.Undefined();
+  }
+  out.Set("pipes", ours);
+  return out;
+}
+
+}  // namespace coracle

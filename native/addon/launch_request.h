@@ -1,0 +1,53 @@
+// What a launch sends: the encoded plan with this launch's descriptors in place.
+#ifndef CORACLE_NATIVE_ADDON_LAUNCH_REQUEST_H_
+#define CORACLE_NATIVE_ADDON_LAUNCH_REQUEST_H_
+
+#include <stdint.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "native/addon/failure.h"
+#include "native/addon/plan_builder.h"
+#include "native/sys/fd.h"
+
+namespace coracle {
+
+struct StdioRequest {
+  enum class Type { kNull, kLog, kFd, kPipe };
+  Type type = Type::kNull;
+  Fd fd;  // kFd: our duplicate of the caller's
+};
+
+// One launch, from the call to the message. Made on the loop's thread, completed on a worker.
+struct LaunchRequest {
+  std::shared_ptr<const EncodedPlan> plan;
+  std::array<StdioRequest, 3> stdio;
+  LogMode log_mode = LogMode::kNone;
+  std::string log_path;  // kCri
+  uint32_t max_line = 16384;
+  Fd raw_stdout, raw_stderr;  // kRaw
+  bool start_at_once = false;
+
+  // Filled in by open_launch.
+  std::vector<uint8_t> body;
+  std::vector<Fd> fds;      // in the order of the message
+  std::array<Fd, 3> pipes;  // our ends, non-blocking
+};
+
+// Opens every host path of the plan, the log and the pipes, and encodes the body. May block on
+// slow file systems: never on the loop. On failure everything opened is closed with `request`.
+Failure open_launch(LaunchRequest& request);
+
+// Opens a log for appending, created with mode 0640. A symbolic link as its last component is
+// refused: the log directory may be writable to others than its owner.
+Failure open_log(const std::string& path, Fd* log);
+
+// A detached copy (open_tree(2), Linux 5.2) of the mount at `path`, following symbolic links.
+Failure open_mount_tree(const std::string& path, bool recursive, Fd* tree);
+
+}  // namespace coracle
+
+#endif  // CORACLE_NATIVE_ADDON_LAUNCH_REQUEST_H_

@@ -1,0 +1,45 @@
+#include "native/addon/start_monitor.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "native/addon/monitor_socket.h"
+#include "native/sys/syscalls.h"
+
+namespace coracle {
+
+Failure start_monitor(SealedExecutable& cache, const MonitorSpawn& spawn, Child* monitor,
+                      Fd* connection) {
+  int executable = -1;
+  Failure failure = cache.get(spawn.executable, &executable);
+  if (failure.failed()) return failure;
+  Fd listener;
+  failure = bind_socket(spawn.socket, &listener);
+  if (failure.failed()) return failure;
+
+  std::string name = "coracle-monitor", pod = spawn.pod_id;
+  char* const argv[] = {name.data(), pod.data(), nullptr};
+  char* const env[] = {nullptr};
+  ExecRequest request;
+  request.file = spawn.executable.c_str();
+  request.file_fd = executable;
+  request.argv = argv;
+  request.env = env;
+  request.cwd = "/";
+  request.fds[3] = listener.get();
+  request.listen = true;
+  failure = vfork_exec(request, monitor);
+  if (failure.failed()) {
+    unlink(spawn.socket.c_str());
+    return failure;
+  }
+  pid_t peer = 0;
+  failure = connect_socket(spawn.socket, connection, &peer);
+  if (failure.failed()) {
+    sys::pidfd_send_signal(monitor->pidfd.get(), SIGKILL);
+    unlink(spawn.socket.c_str());
+  }
+  return failure;
+}
+
+}  // namespace coracle

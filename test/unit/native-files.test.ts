@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { addon, describeNative, isNativeError } from '../../src/native/addon.ts';
+
+describe('runFileOps', () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = fs.mkdtempSync(path.join(os.tmpdir(), 'coracle-files-'));
+  });
+  afterEach(() => {
+    fs.rmSync(dir, { recursive: true, force: true });
+  });
+
+  it('should make directories, with parents, and accept existing ones', async () => {
+    const deep = path.join(dir, 'a/b/c');
+    await addon.runFileOps([
+      { op: 'mkdir', path: deep, mode: 0o700, parents: true },
+      { op: 'mkdir', path: deep, mode: 0o700, parents: true },
+      { op: 'mkdir', path: deep, mode: 0o700, parents: false },
+    ]);
+    assert.equal(fs.statSync(deep).mode & 0o777, 0o700);
+  });
+
+  it('should stop at the first failure and say step, errno and path', async () => {
+    const file = path.join(dir, 'file');
+    fs.writeFileSync(file, '');
+    const below = path.join(file, 'x');
+    const later = path.join(dir, 'later');
+    await assert.rejects(
+      addon.runFileOps([
+        { op: 'mkdir', path: below, mode: 0o755, parents: false },
+        { op: 'mkdir', path: later, mode: 0o755, parents: false },
+      ]),
+      (error: unknown) => {
+        assert.ok(isNativeError(error));
+        assert.deepEqual(
+          { step: error.step, errno: error.errno, code: error.code, path: error.path },
+          { step: 'mkdir', errno: os.constants.errno.ENOTDIR, code: 'ENOTDIR', path: below },
+        );
+        assert.equal(error.message, `mkdir ${below}: not a directory`);
+        assert.equal(describeNative(error), error.message);
+        return true;
+      },
+    );
+    assert.equal(fs.existsSync(later), false);
+  });
+
+  it('should write existing files and forgive missing ones only where optional', async () => {
+    const file = path.join(dir, 'limit');
+    const missing = path.join(dir, 'missing');
+    fs.writeFileSync(file, '');
+    await addon.runFileOps([
+      { op: 'write', path: file, value: '42', optional: false },
+      { op: 'write', path: missing, value: '42', optional: true },
+    ]);
+    assert.equal(fs.readFileSync(file, 'utf8'), '42');
+    assert.equal(fs.existsSync(missing), false);
+    await assert.rejects(
+      addon.runFileOps([{ op: 'write', path: missing, value: '', optional: false }]),
+      { message: `open ${missing}: no such file or directory` },
+    );
+  });
+
+  it('should forgive a value that the kernel refuses only where optional', async () => {
+    const file = '/proc/self/oom_score_adj';
+    await addon.runFileOps([{ op: 'write', path: file, value: '5000', optional: true }]);
+    await assert.rejects(
+      addon.runFileOps([{ op: 'write', path: file, value: '5000', optional: false }]),
+      { code: 'EINVAL', message: `write "5000" to ${file}: invalid argument` },
+    );
+  });
+
+  it('should not hide a full disk behind optional', async () => {
+    await assert.rejects(
+      addon.runFileOps([{ op: 'write', path: '/dev/full', value: 'x', optional: true }]),
+      { code: 'ENOSPC' },
+    );
+  });
+
+  it('should remove directories, missing ones too', async () => {
+    const sub = path.join(dir, 'sub');
+    fs.mkdirSync(sub);
+    await addon.runFileOps([
+      { op: 'rmdir', path: sub },
+      { op: 'rmdir', path: sub },
+      { op: 'removeTree', path: sub },
+    ]);
+    await assert.rejects(addon.runFileOps([{ op: 'rmdir', path: '/proc' }]), { code: 'EBUSY' });
+  });
+
+  it('should remove a tree and nothing that its links point to', async () => {
+    const outside = path.join(dir, 'outside');
+    const tree = path.join(dir, 'tree');
+    fs.mkdirSync(outside);
+    fs.writeFileSync(path.join(outside, 'keep'), '');
+    fs.mkdirSync(path.join(tree, 'a/b'), { recursive: true });
+    fs.symlinkSync(outside, path.join(tree, 'a/link'));
+    fs.symlinkSync(path.join(outside, 'keep'), path.join(tree, 'file-link'));
+    fs.writeFileSync(path.join(tree, 'a/b/file'), '');
+    fs.chmodSync(path.join(tree, 'a/b'), 0);
+    await addon.runFileOps([{ op: 'removeTree', path: tree }]);
+    assert.equal(fs.existsSync(tree), false);
+    assert.deepEqual(fs.readdirSync(outside), ['keep']);
+    const link = path.join(dir, 'link');
+    fs.symlinkSync(outside, link);
+    await addon.runFileOps([{ op: 'removeTree', path: link }]);
+    assert.deepEqual(fs.readdirSync(outside), ['keep']);
+    assert.equal(fs.existsSync(link), false);
+  });
+
+  it('should remove a tree deeper than a path, and one with many entries', async () => {
+    const tree = path.join(dir, 'tree');
+    fs.mkdirSync(tree);
+    execFileSync('bash', [
+      '-c',
+      'cd "$1"; for i in $(seq 1500); do mkdir d f$i; cd d; done; touch end',
+      'bash',
+      tree,
+    ]);
+    for (let i = 0; i < 3000; i++) fs.writeFileSync(path.join(tree, `n${i}`), '');
+    await addon.runFileOps([{ op: 'removeTree', path: tree }]);
+    assert.equal(fs.existsSync(tree), false);
+  });
+
+  it('should not enter a bind mount of the same file system', async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('needs root');
+    const outside = path.join(dir, 'outside');
+    const tree = path.join(dir, 'tree');
+    const target = path.join(tree, 'sub/mnt');
+    fs.mkdirSync(outside);
+    fs.writeFileSync(path.join(outside, 'keep'), '');
+    fs.mkdirSync(target, { recursive: true });
+    execFileSync('mount', ['--bind', outside, target]);
+    try {
+      await assert.rejects(addon.runFileOps([{ op: 'removeTree', path: tree }]), {
+        code: 'EXDEV',
+        path: target,
+      });
+      assert.deepEqual(fs.readdirSync(outside), ['keep']);
+    } finally {
+      execFileSync('umount', [target]);
+    }
+  });
+
+  it('should name the field of a wrong operation', async () => {
+    const ops = [{ op: 'mkdir', path: '/x', mode: 'rwx', parents: true }] as never;
+    await assert.rejects(addon.runFileOps(ops), {
+      name: 'TypeError',
+      message: 'ops[0].mode must be an integer from 0 to 4095',
+    });
+    await assert.rejects(addon.runFileOps([{ op: 'removeTree', path: '' }]), {
+      name: 'TypeError',
+      message: 'ops[0].path must be a path, not empty',
+    });
+  });
+});
