@@ -20,3 +20,14 @@ export interface Backend {
   flushed(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** The largest value that may use the space which engines keep in reserve, bytes. */
+const SMALL = 1024;
+
+/**
+ * Whether a commit may use the last of the space that was allotted beforehand. Removals and status
+ * changes may, so that a full disk can be emptied; new records may not.
+ */
+export function mayUseReserve(changes: readonly Change[]): boolean {
+  return changes.every(({ value }) => value === undefined || value.length <= SMALL);
+}

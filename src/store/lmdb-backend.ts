@@ -1,10 +1,29 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
-import type { Backend, Change } from './backend.ts';
+import { type Backend, type Change, mayUseReserve } from './backend.ts';
+import { SerialQueue } from './serial-queue.ts';
 
-/** LMDB in `directory`. Every commit is durable when it resolves: LMDB syncs inside it. */
+/** What the file grows by at least, bytes. */
+const GROWTH = 1024 * 1024;
+/** Pages that a commit may take for its trees and its list of free pages, beside its values. */
+const OVERHEAD_PAGES = 32;
+/** Pages that one change may copy or split: the height of a tree of millions of entries. */
+const PAGES_A_CHANGE = 4;
+/** Pages that are kept for commits which free space. */
+const RESERVED_PAGES = 128;
+
+/**
+ * LMDB in `directory`. Every commit is durable when it resolves: LMDB syncs inside it.
+ *
+ * LMDB must never meet a full disk: lmdb 3.5.6 answers a page that cannot be written with a
+ * corrupted heap. So the file is grown ahead of LMDB, by a plain write whose failure harms nothing.
+ */
 export class LmdbBackend implements Backend {
   readonly #db: RootDatabase<Buffer, string>;
+  readonly #fd: number;
+  readonly #commits = new SerialQueue();
+  #size: number;
 
   constructor(directory: string) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -15,34 +34,67 @@ export class LmdbBackend implements Backend {
       // A commit starts when it is asked for, not at the end of the turn of the event loop.
       eventTurnBatching: false,
     });
+    this.#fd = openSync(join(directory, 'data.mdb'), 'r+');
+    this.#size = fstatSync(this.#fd).size;
   }
 
   *load(prefix: string): Iterable<[string, Buffer]> {
-    // Keys are compared as bytes of UTF-8, in which no character reaches 0xff.
+    // Keys are compared as bytes of UTF-8, in which nothing sorts after U+10FFFF.
     for (const { key, value } of this.#db.getRange({ start: prefix, end: `${prefix}\u{10ffff}` })) {
-      yield [key, Buffer.copyBytesFrom(value)];
+      yield [key, Buffer.from(value)];
     }
   }
 
-  async commit(changes: readonly Change[]): Promise<void> {
-    const parts: Promise<unknown>[] = [];
-    const whole = this.#db.batch(() => {
-      for (const { key, value } of changes) {
-        parts.push(value === undefined ? this.#db.remove(key) : this.#db.put(key, value));
-      }
+  commit(changes: readonly Change[]): Promise<void> {
+    return this.#commits.run(async () => {
+      this.#grow(changes);
+      const parts: Promise<unknown>[] = [];
+      const whole = this.#db.batch(() => {
+        for (const { key, value } of changes) {
+          parts.push(value === undefined ? this.#db.remove(key) : this.#db.put(key, value));
+        }
+      });
+      // LMDB rejects each of these promises with the one failure of the transaction.
+      const [result] = await Promise.allSettled([whole, ...parts]);
+      if (result.status === 'rejected') throw await causeOf(result.reason);
     });
-    // LMDB rejects each of these promises with the one failure of the transaction.
-    const [result] = await Promise.allSettled([whole, ...parts]);
-    if (result.status === 'fulfilled') return;
-    throw await causeOf(result.reason);
   }
 
   async flushed(): Promise<void> {
+    await this.#commits.drained();
     await this.#db.flushed;
   }
 
   async close(): Promise<void> {
+    await this.#commits.drained();
     await this.#db.close();
+    closeSync(this.#fd);
+  }
+
+  /** Throws what write(2) does, where the file cannot hold what the commit may need. */
+  #grow(changes: readonly Change[]): void {
+    const { lastPageNumber, pageSize } = this.#db.getStats() as {
+      lastPageNumber: number;
+      pageSize: number;
+    };
+    let pages = OVERHEAD_PAGES;
+    for (const { value } of changes) {
+      pages += PAGES_A_CHANGE + Math.ceil((value?.length ?? 0) / pageSize);
+    }
+    if (!mayUseReserve(changes)) pages += RESERVED_PAGES;
+    const needed = (lastPageNumber + 1 + pages) * pageSize;
+    if (needed <= this.#size) return;
+    const zeros = Buffer.alloc(Math.max(GROWTH, needed - this.#size));
+    let done = 0;
+    try {
+      while (done < zeros.length) {
+        done += writeSync(this.#fd, zeros, done, zeros.length - done, this.#size + done);
+      }
+    } catch (error) {
+      if (this.#size + done < needed) throw error;
+    } finally {
+      this.#size += done - (done % pageSize);
+    }
   }
 }
 

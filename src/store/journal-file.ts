@@ -1,0 +1,66 @@
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { mayUseReserve } from './backend.ts';
+import { decodeFrames, encodeFrame, type Frame, type PlacedFrame } from './journal-frame.ts';
+import { writeAll } from './write-all.ts';
+
+/** Bytes that are allotted beforehand, so that frames within them need no new space. */
+const ALLOTTED = 128 * 1024;
+/** The part of them that is kept for commits which free space. */
+const RESERVE = 64 * 1024;
+
+/** A file of frames that is written from the start, over what is no longer needed. */
+export class JournalFile {
+  readonly found: readonly PlacedFrame[];
+  readonly #fd: number;
+  #end = 0;
+  #size = 0;
+
+  constructor(path: string) {
+    this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    this.found = decodeFrames(readFileSync(path));
+  }
+
+  get empty(): boolean {
+    return this.#end === 0;
+  }
+
+  /**
+   * Keeps the frames up to `sequence` and wipes the rest: a frame that was passed over must not
+   * be taken for the successor of one that is written now.
+   */
+  keepUntil(sequence: number, applied: number): void {
+    const kept = this.found.filter((frame) => frame.sequence <= sequence).at(-1);
+    this.#end = kept === undefined || kept.sequence <= applied ? 0 : kept.end;
+    this.#size = fstatSync(this.#fd).size;
+    writeAll(this.#fd, Buffer.alloc(Math.max(0, this.#size - this.#end)), this.#end);
+    try {
+      this.#grow(ALLOTTED);
+    } catch {
+      // A full disk is no reason not to start.
+    }
+  }
+
+  /** After a write that failed half-way, the next one starts at the same place. */
+  append(frame: Frame): void {
+    const bytes = encodeFrame(frame);
+    const end = this.#end + bytes.length;
+    this.#grow(mayUseReserve(frame.changes) ? end : end + RESERVE);
+    writeAll(this.#fd, bytes, this.#end);
+    this.#end = end;
+  }
+
+  /** Zeros, written: a hole would take its space later. Throws what write(2) does. */
+  #grow(size: number): void {
+    if (size <= this.#size) return;
+    writeAll(this.#fd, Buffer.alloc(size - this.#size), this.#size);
+    this.#size = size;
+  }
+
+  rewind(): void {
+    this.#end = 0;
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}

@@ -1,0 +1,139 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Backend, Change } from './backend.ts';
+import { JournalFile } from './journal-file.ts';
+
+/** The engine's key for the sequence number of the last commit that it holds. */
+const APPLIED = '\u0001journal';
+/** How long commits that nobody wants flushed may gather before they go to the engine, ms. */
+const GATHER = 20;
+/** The longest pause between attempts to bring changes to an engine that fails, ms. */
+const LAST_RETRY = 30_000;
+
+interface Pending {
+  readonly sequence: number;
+  readonly value: Buffer | undefined;
+}
+
+/**
+ * Splits the two levels of durability. A commit is one write(2) to a file, which the kernel has
+ * from then on, whatever becomes of this process; the engine below, whose commits are durable and
+ * wait for the disk, follows in batches, and at once when `flushed` asks for it.
+ *
+ * Two files take turns: while the engine takes what one holds, new commits go to the other, so that
+ * neither grows without end. After a loss of power the engine is intact at some commit, and what
+ * the files hold beyond it is taken as far as it is whole and without gaps.
+ */
+export class Journal implements Backend {
+  readonly #engine: Backend;
+  #current: JournalFile;
+  #other: JournalFile;
+  /** What the engine has yet to take, by key. */
+  readonly #pending = new Map<string, Pending>();
+  #sequence: number;
+  #applied: number;
+  #draining: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  /** The files `journal.0` and `journal.1` of `directory`. Throws what open(2), write(2) do. */
+  constructor(directory: string, engine: Backend) {
+    this.#engine = engine;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    this.#current = new JournalFile(join(directory, 'journal.0'));
+    this.#other = new JournalFile(join(directory, 'journal.1'));
+    this.#applied = this.#readApplied();
+    this.#sequence = this.#applied;
+    this.#replay();
+  }
+
+  *load(prefix: string): Iterable<[string, Buffer]> {
+    for (const [key, value] of this.#engine.load(prefix)) {
+      if (!this.#pending.has(key)) yield [key, value];
+    }
+    for (const [key, { value }] of this.#pending) {
+      if (value !== undefined && key.startsWith(prefix)) yield [key, value];
+    }
+  }
+
+  async commit(changes: readonly Change[]): Promise<void> {
+    const sequence = this.#sequence + 1;
+    this.#current.append({ sequence, changes });
+    this.#accept(sequence, changes);
+    this.#drainIn(GATHER);
+  }
+
+  async flushed(): Promise<void> {
+    const wanted = this.#sequence;
+    while (this.#applied < wanted) await this.#drain();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    // What the engine cannot take now stays in the files and is taken at the next start.
+    await this.flushed().catch(() => {});
+    await this.#engine.close();
+    this.#current.close();
+    this.#other.close();
+  }
+
+  #accept(sequence: number, changes: readonly Change[]): void {
+    this.#sequence = sequence;
+    for (const { key, value } of changes) this.#pending.set(key, { sequence, value });
+  }
+
+  #replay(): void {
+    const files = [this.#current, this.#other];
+    const frames = files
+      .flatMap((file) => file.found.map((frame) => ({ file, ...frame })))
+      .sort((a, b) => a.sequence - b.sequence);
+    for (const { file, sequence, changes } of frames) {
+      if (sequence !== this.#sequence + 1) continue;
+      this.#accept(sequence, changes);
+      if (file !== this.#current) [this.#current, this.#other] = [file, this.#current];
+    }
+    for (const file of files) file.keepUntil(this.#sequence, this.#applied);
+    if (this.#pending.size > 0) this.#drainIn(0);
+  }
+
+  /** Brings all that is pending to the engine, in one commit. */
+  #drain(): Promise<void> {
+    this.#draining ??= this.#apply().finally(() => {
+      this.#draining = undefined;
+    });
+    return this.#draining;
+  }
+
+  async #apply(): Promise<void> {
+    const sequence = this.#sequence;
+    if (this.#other.empty) [this.#current, this.#other] = [this.#other, this.#current];
+    const changes: Change[] = [...this.#pending].map(([key, { value }]) => ({ key, value }));
+    changes.push({ key: APPLIED, value: Buffer.from(String(sequence)) });
+    await this.#engine.commit(changes);
+    await this.#engine.flushed();
+    this.#applied = sequence;
+    for (const [key, pending] of this.#pending) {
+      if (pending.sequence <= sequence) this.#pending.delete(key);
+    }
+    this.#other.rewind();
+    if (this.#sequence === sequence) this.#current.rewind();
+    else this.#drainIn(GATHER);
+  }
+
+  #drainIn(ms: number, retry = GATHER): void {
+    if (this.#timer !== undefined || this.#closed) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (this.#applied === this.#sequence) return;
+      this.#drain().catch(() => this.#drainIn(retry, Math.min(retry * 2, LAST_RETRY)));
+    }, ms).unref();
+  }
+
+  #readApplied(): number {
+    for (const [key, value] of this.#engine.load(APPLIED)) {
+      if (key === APPLIED) return Number(value.toString());
+    }
+    return 0;
+  }
+}
