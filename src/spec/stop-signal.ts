@@ -51,7 +51,7 @@ export const SIGKILL = 9;
  * The number of "SIGTERM", "term", "15" or "SIGRTMIN+3".
  * Throws InvalidArgument naming `field` for anything that is no signal.
  */
-export function parseSignal(text: string, field = 'stopSignal'): number {
+export function signalNumber(text: string, field = 'stopSignal'): number {
   const bad = () => invalid(field, text, 'is not a signal: a name as "SIGTERM" or a number, 1–64');
   if (/^\d+$/.test(text)) {
     const number = Number(text);
