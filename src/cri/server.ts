@@ -37,11 +37,11 @@ export type Handlers<Context> = {
   readonly [Method in RuntimeMethod | ImageMethod]?: Unary<any, any, Context>;
 };
 
-/** What the server itself needs from the context that it hands to every handler. */
-export interface ServerContext {
+/** What is served. */
+export interface Backend<Context> {
   readonly log: Logger;
-  /** False until recovery is done: calls are refused with Unavailable (EX-17). */
-  readonly ready: boolean;
+  /** What every handler gets. Undefined until recovery is done: Unavailable till then (EX-17). */
+  context(): Context | undefined;
 }
 
 export interface CriServer {
@@ -58,9 +58,9 @@ export interface CriServer {
  * Serves CRI v1 on a unix socket, mode 0660. A stale socket is replaced, one that a server answers
  * on is a FailedPrecondition.
  */
-export async function serveCri<Context extends ServerContext>(
+export async function serveCri<Context>(
   address: string,
-  ctx: Context,
+  backend: Backend<Context>,
   handlers: Handlers<Context>,
 ): Promise<CriServer> {
   const socket = await claimSocket(socketPathOf(address));
@@ -69,10 +69,10 @@ export async function serveCri<Context extends ServerContext>(
     'grpc.max_send_message_length': MAX_SEND,
   });
   for (const service of [RuntimeServiceService, ImageServiceService]) {
-    server.addService(service, implement(service, ctx, handlers));
+    server.addService(service, implement(service, backend, handlers));
   }
   const withdraw = await bind(server, socket);
-  ctx.log.info({ path: socket.path }, 'serving CRI v1');
+  backend.log.info({ path: socket.path }, 'serving CRI v1');
   return {
     path: socket.path,
     close: async (drainMs = DRAIN_MS) => {
@@ -108,9 +108,9 @@ async function drain(server: Server, drainMs: number): Promise<void> {
   server.forceShutdown();
 }
 
-function implement<Context extends ServerContext>(
+function implement<Context>(
   service: ServiceDefinition,
-  ctx: Context,
+  backend: Backend<Context>,
   handlers: Handlers<Context>,
 ): UntypedServiceImplementation {
   const methods: UntypedServiceImplementation = {};
@@ -118,13 +118,13 @@ function implement<Context extends ServerContext>(
     const method = definition.path.slice(definition.path.lastIndexOf('/') + 1);
     const handler = handlers[name as RuntimeMethod | ImageMethod];
     if (definition.responseStream) methods[name] = unimplementedStream(method);
-    else methods[name] = unary(ctx, method, handler ?? unimplemented(method));
+    else methods[name] = unary(backend, method, handler ?? unimplemented(method));
   }
   return methods;
 }
 
-function unary<Context extends ServerContext>(
-  ctx: Context,
+function unary<Context>(
+  { log, context }: Backend<Context>,
   method: string,
   handler: Unary<unknown, unknown, Context>,
 ): handleUnaryCall<unknown, unknown> {
@@ -132,16 +132,17 @@ function unary<Context extends ServerContext>(
     const begin = performance.now();
     const about = { method, ...identify(call.request) };
     try {
-      if (!ctx.ready) {
+      const ctx = context();
+      if (ctx === undefined) {
         throw new CoracleError('Unavailable', 'the runtime is still recovering its state');
       }
       const response = await handler(ctx, call.request, signalOf(call));
       reply(null, response);
-      ctx.log.debug({ ...about, ms: since(begin) }, 'call');
+      log.debug({ ...about, ms: since(begin) }, 'call');
     } catch (error) {
       const told = { ...about, ms: since(begin), code: codeOf(error) };
-      if (isOwnFault(error)) ctx.log.error({ ...told, err: error }, 'call failed');
-      else ctx.log.info({ ...told, error: toServiceError(error).details }, 'call refused');
+      if (isOwnFault(error)) log.error({ ...told, err: error }, 'call failed');
+      else log.info({ ...told, error: toServiceError(error).details }, 'call refused');
       reply(toServiceError(error));
     }
   };

@@ -15,12 +15,11 @@ import {
 import {
   type ContainerConfig as CriContainerConfig,
   type Device,
-  type ImageSpec,
   type KeyValue,
   type Mount,
   MountPropagation,
 } from './gen/cri.ts';
-import { checkRuntimeHandler } from './runtime-handler.ts';
+import { imageName } from './image-name.ts';
 import { signalFromCri } from './signal.ts';
 import { resourcesFromCri } from './translate-resources.ts';
 import type { TranslationHost } from './translate-sandbox.ts';
@@ -82,13 +81,6 @@ export function containerFromCri(
     ),
     ...(stopSignal && { stopSignal }),
   };
-}
-
-/** The image that a message names: a reference, a digest or an id. */
-export function imageName(field: string, message: ImageSpec | undefined): string {
-  const spec = present(field, message);
-  checkRuntimeHandler(`${field}.runtime_handler`, spec.runtimeHandler);
-  return nonEmpty(`${field}.image`, spec.image);
 }
 
 function refuseUnsupported(config: CriContainerConfig): void {

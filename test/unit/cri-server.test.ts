@@ -16,23 +16,27 @@ interface Line {
   fields: Record<string, unknown>;
 }
 
-function fakeContext() {
+function fakeBackend() {
   const lines: Line[] = [];
   const at = (level: string) => (fields: object) => lines.push({ level, fields: { ...fields } });
   const log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
-  return { ready: true, log, lines };
+  const backend = {
+    log,
+    lines,
+    ready: true,
+    context: (): object | undefined => (backend.ready ? {} : undefined),
+  };
+  return backend;
 }
-
-type Context = ReturnType<typeof fakeContext>;
 
 describe('the CRI server', () => {
   let directory: string;
   let socket: string;
-  let ctx: Context;
+  let backend: ReturnType<typeof fakeBackend>;
   const open: (() => unknown)[] = [];
 
-  async function serve(handlers: Handlers<Context> = {}): Promise<[CriServer, CriClient]> {
-    const server = await serveCri(`unix://${socket}`, ctx, handlers);
+  async function serve(handlers: Handlers<object> = {}): Promise<[CriServer, CriClient]> {
+    const server = await serveCri(`unix://${socket}`, backend, handlers);
     const client = criClient(socket);
     open.push(
       () => client.close(),
@@ -44,7 +48,7 @@ describe('the CRI server', () => {
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'cri-'));
     socket = join(directory, 'sub', 'c.sock');
-    ctx = fakeContext();
+    backend = fakeBackend();
   });
   afterEach(async () => {
     for (const close of open.splice(0)) await close();
@@ -77,7 +81,7 @@ describe('the CRI server', () => {
 
   it('refuses a socket that a server answers on, and leaves it alone', async () => {
     const [, client] = await serve({ version: async () => ({ version: 'first' }) });
-    await assert.rejects(serveCri(socket, ctx, {}), {
+    await assert.rejects(serveCri(socket, backend, {}), {
       kind: 'FailedPrecondition',
       message: `another server is listening on ${socket}`,
     });
@@ -90,11 +94,11 @@ describe('the CRI server', () => {
     const link = join(directory, 'link');
     await symlink(file, link);
     const message = /exists and is not a socket/;
-    await assert.rejects(serveCri(file, ctx, {}), { kind: 'InvalidArgument', message });
-    await assert.rejects(serveCri(link, ctx, {}), { kind: 'InvalidArgument', message });
-    await assert.rejects(serveCri('tcp://0.0.0.0:1', ctx, {}), { kind: 'InvalidArgument' });
+    await assert.rejects(serveCri(file, backend, {}), { kind: 'InvalidArgument', message });
+    await assert.rejects(serveCri(link, backend, {}), { kind: 'InvalidArgument', message });
+    await assert.rejects(serveCri('tcp://0.0.0.0:1', backend, {}), { kind: 'InvalidArgument' });
     const long = join(directory, 'x'.repeat(100));
-    await assert.rejects(serveCri(long, ctx, {}), { message: /longer than a unix socket/ });
+    await assert.rejects(serveCri(long, backend, {}), { message: /longer than a unix socket/ });
   });
 
   it('removes its socket when it closes, but not one that has taken its place', async () => {
@@ -126,7 +130,7 @@ describe('the CRI server', () => {
   });
 
   it('answers UNAVAILABLE until the runtime has recovered (EX-17)', async () => {
-    ctx.ready = false;
+    backend.ready = false;
     let calls = 0;
     const [, client] = await serve({
       version: async () => {
@@ -136,7 +140,7 @@ describe('the CRI server', () => {
     });
     await assert.rejects(client.version(), { code: status.UNAVAILABLE });
     assert.equal(calls, 0);
-    ctx.ready = true;
+    backend.ready = true;
     await client.version();
     assert.equal(calls, 1);
   });
@@ -205,7 +209,7 @@ describe('the CRI server', () => {
       client.pullImage({ image: { image: 'i' }, auth: { password: 'hush-hush' } }),
       { code: status.INTERNAL, details: 'undefined is not a function' },
     );
-    const told = ctx.lines.filter((line) => line.fields.method !== undefined);
+    const told = backend.lines.filter((line) => line.fields.method !== undefined);
     assert.deepEqual(
       told.map(({ level, fields }) => [level, fields.method, fields.containerId, fields.code]),
       [
@@ -214,7 +218,7 @@ describe('the CRI server', () => {
       ],
     );
     assert.ok(told.every((line) => typeof line.fields.ms === 'number'));
-    assert.ok(!JSON.stringify(ctx.lines).includes('hush-hush'));
+    assert.ok(!JSON.stringify(backend.lines).includes('hush-hush'));
   });
 
   it('lets a call that is under way finish before it closes', async () => {

@@ -1,0 +1,134 @@
+/** Containers as CRI messages. */
+import type { MountConfig } from '../spec/config.ts';
+import { type ContainerState as State, stateOf } from '../store/container-status.ts';
+import type { Container as StoredContainer } from '../store/containers.ts';
+import {
+  type Container,
+  ContainerState,
+  type ContainerStatus,
+  type ContainerUser,
+  ImageSpec,
+  Mount,
+  MountPropagation,
+} from './gen/cri.ts';
+import { toJson } from './json.ts';
+import { resourcesMessage } from './resources-message.ts';
+import { signalToCri } from './signal.ts';
+
+const STATES: Readonly<Record<State, ContainerState>> = {
+  created: ContainerState.CONTAINER_CREATED,
+  running: ContainerState.CONTAINER_RUNNING,
+  exited: ContainerState.CONTAINER_EXITED,
+  unknown: ContainerState.CONTAINER_UNKNOWN,
+};
+
+const PROPAGATIONS = {
+  private: MountPropagation.PROPAGATION_PRIVATE,
+  rslave: MountPropagation.PROPAGATION_HOST_TO_CONTAINER,
+  rshared: MountPropagation.PROPAGATION_BIDIRECTIONAL,
+} as const;
+
+export function containerStateMessage(container: StoredContainer): ContainerState {
+  return STATES[stateOf(container.status.get())];
+}
+
+/** One entry of a list. */
+export function containerMessage(container: StoredContainer): Container {
+  const { id, sandboxId, config, createdAt, imageRef, imageId } = container.record;
+  return {
+    id,
+    podSandboxId: sandboxId,
+    metadata: { name: config.name, attempt: config.attempt },
+    image: ImageSpec.fromPartial({ image: config.image }),
+    imageRef,
+    imageId,
+    state: containerStateMessage(container),
+    createdAt,
+    labels: config.labels ?? {},
+    annotations: config.annotations ?? {},
+  };
+}
+
+/**
+ * A container's status.
+ *
+ * `logPath` is the log's host path, or absent where its output is discarded. `imageName` is the
+ * name that the image has now, which a client shows instead of the id that it was made from.
+ */
+export function containerStatusMessage(
+  container: StoredContainer,
+  logPath: string | undefined,
+  imageName: string | undefined,
+): ContainerStatus {
+  const { record } = container;
+  const { config } = record;
+  const status = container.status.get();
+  const listed = containerMessage(container);
+  return {
+    id: record.id,
+    metadata: listed.metadata,
+    state: listed.state,
+    createdAt: record.createdAt,
+    startedAt: status.startedAt,
+    finishedAt: status.finishedAt,
+    exitCode: status.exitCode,
+    image: ImageSpec.fromPartial({
+      image: imageName ?? config.image,
+      userSpecifiedImage: config.image,
+    }),
+    imageRef: record.imageRef,
+    imageId: record.imageId,
+    reason: status.reason,
+    message: status.message,
+    labels: listed.labels,
+    annotations: listed.annotations,
+    mounts: (config.mounts ?? []).map(mountMessage),
+    logPath: logPath ?? '',
+    resources: {
+      linux: resourcesMessage(status.resources ?? config.resources ?? {}),
+      windows: undefined,
+    },
+    user: userMessage(status.user),
+    stopSignal: signalToCri(record.stopSignal),
+  };
+}
+
+/** The verbose part of a status, under the key that crictl's users look for. */
+export function containerInfo(container: StoredContainer): Record<string, string> {
+  const { sandboxId, config, spec, cgroupPath, layers } = container.record;
+  const { pid, removing } = container.status.get();
+  return {
+    info: toJson({
+      sandboxID: sandboxId,
+      pid,
+      removing,
+      cgroupPath,
+      layers,
+      config,
+      runtimeSpec: spec,
+    }),
+  };
+}
+
+function mountMessage(mount: MountConfig): Mount {
+  return Mount.fromPartial({
+    containerPath: mount.containerPath,
+    hostPath: mount.hostPath,
+    readonly: mount.readonly ?? false,
+    propagation: PROPAGATIONS[mount.propagation ?? 'private'],
+  });
+}
+
+/** Unknown until the process has been made. */
+function userMessage(
+  user: { uid: number; gid: number; groups: readonly number[] } | undefined,
+): ContainerUser | undefined {
+  if (!user) return undefined;
+  return {
+    linux: {
+      uid: BigInt(user.uid),
+      gid: BigInt(user.gid),
+      supplementalGroups: user.groups.map(BigInt),
+    },
+  };
+}

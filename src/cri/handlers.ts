@@ -1,0 +1,66 @@
+import type { MethodDefinition } from '@grpc/grpc-js';
+import type { Unary } from './call.ts';
+import { containerStatus } from './container-status.ts';
+import { createContainer } from './create-container.ts';
+import { execSync } from './exec-sync.ts';
+import type { ImageServiceService, RuntimeServiceService } from './gen/cri.ts';
+import { imageFsInfo } from './image-fs-info.ts';
+import { imageStatus } from './image-status.ts';
+import { listContainers } from './list-containers.ts';
+import { listImages } from './list-images.ts';
+import { listPodSandbox } from './list-pod-sandbox.ts';
+import { podSandboxStatus } from './pod-sandbox-status.ts';
+import { pullImage } from './pull-image.ts';
+import { removeContainer } from './remove-container.ts';
+import { removeImage } from './remove-image.ts';
+import { removePodSandbox } from './remove-pod-sandbox.ts';
+import { reopenContainerLog } from './reopen-container-log.ts';
+import { runPodSandbox } from './run-pod-sandbox.ts';
+import { runtimeConfig } from './runtime-config.ts';
+import { startContainer } from './start-container.ts';
+import { status } from './status.ts';
+import { stopContainer } from './stop-container.ts';
+import { stopPodSandbox } from './stop-pod-sandbox.ts';
+import { updateRuntimeConfig } from './update-runtime-config.ts';
+import { version } from './version.ts';
+
+/** The methods of a generated service, with their own requests and responses. */
+type Methods<Service> = {
+  readonly [Method in keyof Service]?: Service[Method] extends MethodDefinition<
+    infer Request,
+    infer Response
+  >
+    ? Unary<Request, Response>
+    : never;
+};
+
+const runtimeService: Methods<typeof RuntimeServiceService> = {
+  version,
+  status,
+  runtimeConfig,
+  updateRuntimeConfig,
+  runPodSandbox,
+  stopPodSandbox,
+  removePodSandbox,
+  podSandboxStatus,
+  listPodSandbox,
+  createContainer,
+  startContainer,
+  stopContainer,
+  removeContainer,
+  containerStatus,
+  listContainers,
+  execSync,
+  reopenContainerLog,
+};
+
+const imageService: Methods<typeof ImageServiceService> = {
+  listImages,
+  imageStatus,
+  pullImage,
+  removeImage,
+  imageFsInfo,
+};
+
+/** The methods that Coracle has, for `serveCri`. */
+export const handlers = { ...runtimeService, ...imageService };

@@ -1,0 +1,41 @@
+import type { RuntimeContext } from '../runtime/context.ts';
+import type { Unary } from './call.ts';
+import type { RuntimeCondition, StatusRequest, StatusResponse } from './gen/cri.ts';
+import { toJson } from './json.ts';
+import { RUNTIME_HANDLERS } from './runtime-handler.ts';
+import { podCidrOf } from './update-runtime-config.ts';
+
+/** Kubelet asks every 5 s and marks the node NotReady by the two conditions. */
+export const status: Unary<StatusRequest, StatusResponse> = async (ctx, { verbose }) => ({
+  status: { conditions: [runtimeReady(ctx), await networkReady(ctx)] },
+  info: verbose ? info(ctx) : {},
+  runtimeHandlers: RUNTIME_HANDLERS.map((name) => ({
+    name,
+    features: { recursiveReadOnlyMounts: false, userNamespaces: false },
+  })),
+  features: {
+    supplementalGroupsPolicy: true,
+    userNamespacesHostNetwork: false,
+    mountOptions: false,
+  },
+});
+
+function runtimeReady(ctx: RuntimeContext): RuntimeCondition {
+  const condition = { type: 'RuntimeReady', reason: '', message: '' };
+  if (!ctx.closing) return { ...condition, status: true };
+  return { ...condition, status: false, reason: 'ShuttingDown', message: 'the server is stopping' };
+}
+
+/** What is merely degraded, as a missing nft, is told without making the node unready. */
+async function networkReady(ctx: RuntimeContext): Promise<RuntimeCondition> {
+  const { ok, reason } = await ctx.network.ready();
+  const name = ok ? (reason === '' ? '' : 'NetworkDegraded') : 'NetworkNotReady';
+  return { type: 'NetworkReady', status: ok, reason: name, message: reason };
+}
+
+function info(ctx: RuntimeContext): Record<string, string> {
+  return {
+    config: toJson({ ...ctx.options, podCidr: podCidrOf(ctx) }),
+    doctor: toJson(ctx.host),
+  };
+}
