@@ -68,7 +68,7 @@ async function assemble(
     ...containerNames.rebuild(containers.list().map((each) => each.record)),
   ];
   for (const { id, name } of clashes) log.error({ id, name }, 'two records have the same name');
-  const images = await openImages({ root: options.root, store, addon, log });
+  const images = await openImages({ root: options.root, store, native: addon });
   for (const { record } of containers.list()) images.hold(record.imageId, record.id);
   const host = await diagnose(options);
   const cgroups = await readCgroupLayout();

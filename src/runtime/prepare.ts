@@ -1,0 +1,68 @@
+import { join } from 'node:path';
+import type { PreparedPlan } from '../native/types.ts';
+import { pidMode } from '../spec/namespaces.ts';
+import type { ContainerRecord } from '../store/types.ts';
+import type { RuntimeContext } from './context.ts';
+import type { ExecRequest } from './exec.ts';
+import { snapshotDir } from './paths.ts';
+import { execPlan } from './plan/exec-plan.ts';
+import { launchPlan } from './plan/launch-plan.ts';
+
+/** The encoded plan of a container's first process: made at create, again after a restart. */
+export function preparedPlan(ctx: RuntimeContext, record: ContainerRecord): Promise<PreparedPlan> {
+  const live = ctx.live.of(record.id);
+  live.plan ??= prepare(ctx, record);
+  return live.plan;
+}
+
+async function prepare(ctx: RuntimeContext, record: ContainerRecord): Promise<PreparedPlan> {
+  const { id, spec, layers, config } = record;
+  const sandbox = ctx.sandboxes.get(record.sandboxId);
+  const dir = snapshotDir(id);
+  const plan = launchPlan(spec, {
+    id,
+    cgroup: ctx.cgroups,
+    snapshot: { lower: layers, upper: join(dir, 'upper'), work: join(dir, 'work') },
+    pidMode: pidMode(sandbox.record.config, config),
+    ...(config.security?.targetId ? { target: config.security.targetId } : {}),
+    ...(await seccompProgram(ctx, record)),
+  });
+  return ctx.addon.preparePlan(plan);
+}
+
+/** The encoded plan of a command that enters the container. */
+export async function prepareExec(
+  ctx: RuntimeContext,
+  record: ContainerRecord,
+  id: string,
+  request: ExecRequest,
+): Promise<PreparedPlan> {
+  const sandbox = ctx.sandboxes.get(record.sandboxId);
+  const { argv, tty = false, env, workingDir, user } = request;
+  const plan = execPlan(
+    record.spec,
+    {
+      id,
+      parentId: record.id,
+      argv,
+      tty,
+      ...(env ? { env } : {}),
+      ...(workingDir ? { cwd: workingDir } : {}),
+      ...(user ? { user } : {}),
+    },
+    {
+      cgroup: ctx.cgroups,
+      pidMode: pidMode(sandbox.record.config, record.config),
+      ...(await seccompProgram(ctx, record)),
+    },
+  );
+  return ctx.addon.preparePlan(plan);
+}
+
+async function seccompProgram(
+  ctx: RuntimeContext,
+  record: ContainerRecord,
+): Promise<{ seccompProgram?: Uint8Array }> {
+  const { seccomp } = record.spec.linux;
+  return seccomp ? { seccompProgram: await ctx.seccomp.program(seccomp) } : {};
+}
