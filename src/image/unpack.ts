@@ -1,0 +1,131 @@
+import { open } from 'node:fs/promises';
+import { CoracleError, messageOf, throwIfAborted } from '../errors.ts';
+import type { LayerSource, NativeError } from '../native/types.ts';
+import type { ContentStore } from './content-store.ts';
+import { chainIds, type Digest, hexOf } from './digest.ts';
+import type { LayerRecord } from './image-store.ts';
+import { InFlight } from './in-flight.ts';
+import type { ImageAddon, LayerDirectories } from './layers.ts';
+
+/** A layer's unpacked tree: at most 64 GiB, and 4 million entries. */
+const MAX_LAYER_BYTES = 64n << 30n;
+const MAX_LAYER_ENTRIES = 4_000_000;
+
+export interface StackLayer {
+  diffId: Digest;
+  /** Resolves with the blob once the content store has it. */
+  blob: Promise<Digest>;
+}
+
+/** Unpacks stacks of layers; the same layer wanted twice at once is unpacked once. */
+export class Unpacker {
+  readonly #content: ContentStore;
+  readonly #layers: LayerDirectories;
+  readonly #native: ImageAddon;
+  readonly #inFlight = new InFlight<LayerRecord>();
+
+  constructor(content: ContentStore, layers: LayerDirectories, native: ImageAddon) {
+    this.#content = content;
+    this.#layers = layers;
+    this.#native = native;
+  }
+
+  /**
+   * Makes every layer of the stack (lowest first) that is not there yet, each as soon as its blob
+   * and the layers below it are. The caller holds leases on all chain ids. Throws DataLoss where a
+   * layer is damaged or is not what the image's configuration says it is.
+   */
+  async unpack(stack: readonly StackLayer[], what: string, signal?: AbortSignal): Promise<void> {
+    const chain = chainIds(stack.map((layer) => layer.diffId));
+    for (const [index, layer] of stack.entries()) {
+      throwIfAborted(signal);
+      const chainId = chain[index] as Digest;
+      const blob = await layer.blob;
+      if (this.#layers.get(chainId) !== undefined) continue;
+      const below = chain.slice(0, index);
+      await this.#inFlight.run(chainId, signal, (shared) =>
+        this.#unpackOne(chainId, layer.diffId, blob, below, what, shared),
+      );
+    }
+  }
+
+  async #unpackOne(
+    chainId: Digest,
+    diffId: Digest,
+    blob: Digest,
+    below: Digest[],
+    what: string,
+    signal: AbortSignal,
+  ): Promise<LayerRecord> {
+    const known = this.#layers.get(chainId);
+    if (known !== undefined) return known;
+    const path = this.#content.path(blob);
+    const compression = await detectCompression(path);
+    const parents = below.toReversed().map((id) => {
+      const record = this.#layers.get(id);
+      if (record === undefined) throw new CoracleError('Internal', `layer ${id} is gone`);
+      return this.#layers.path(record.directory);
+    });
+    return this.#layers.make(async (target, work) => {
+      const result = await this.#native
+        .applyLayer(
+          {
+            blob: path,
+            compression,
+            target,
+            work,
+            parents,
+            maxBytes: MAX_LAYER_BYTES,
+            maxEntries: MAX_LAYER_ENTRIES,
+          },
+          signal,
+        )
+        .catch((error: unknown) => {
+          throwIfAborted(signal);
+          throw layerError(error, blob, what);
+        });
+      if (result.digest !== hexOf(blob)) {
+        throw new CoracleError('DataLoss', `${what}: blob ${blob} has changed on disk`);
+      }
+      if (result.diffId !== hexOf(diffId)) {
+        throw new CoracleError(
+          'DataLoss',
+          `${what}: layer ${blob} unpacks to sha256:${result.diffId}, not ${diffId}`,
+        );
+      }
+      return {
+        chainId,
+        diffId,
+        parent: below.at(-1) ?? null,
+        size: Number(result.size),
+        inodes: result.entries,
+      };
+    });
+  }
+}
+
+/** By the first bytes: media types are wrong too often ("docker save" says nothing at all). */
+export async function detectCompression(path: string): Promise<LayerSource['compression']> {
+  const file = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
+    if (bytesRead >= 2 && buffer[0] === 0x1f && buffer[1] === 0x8b) return 'gzip';
+    if (bytesRead === 4 && buffer.readUInt32LE(0) === 0xfd2fb528) return 'zstd';
+    return 'none';
+  } finally {
+    await file.close();
+  }
+}
+
+function layerError(error: unknown, blob: Digest, what: string): CoracleError {
+  const native = error as Partial<NativeError>;
+  const full = native.code === 'ENOSPC' || native.code === 'EDQUOT';
+  // Without errno, or with one that the data's own names and sizes caused, the layer is at fault.
+  const data =
+    native.errno === 0 || ['EFBIG', 'ENAMETOOLONG', 'EINVAL'].includes(native.code ?? '');
+  return new CoracleError(
+    full ? 'ResourceExhausted' : data ? 'DataLoss' : 'Internal',
+    `${what}: layer ${blob}: ${messageOf(error)}`,
+    full ? { cause: error, reason: 'DiskFull' } : { cause: error },
+  );
+}
