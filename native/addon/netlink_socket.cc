@@ -11,9 +11,8 @@
 namespace coracle::netlink {
 namespace {
 
-// The kernel never builds a larger dump message than this (netlink_dump, since 3.19: the larger
-// of the reader's buffer and its own 32 KiB).
-constexpr size_t kBufferSize = 32 * 1024;
+// The kernel sizes the messages of a dump after the reader's buffer and never needs more than this.
+constexpr size_t kBufferSize = 32UL * 1024;
 constexpr int kTimeoutSeconds = 10;
 constexpr int kDumpAttempts = 8;
 

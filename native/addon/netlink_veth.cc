@@ -47,7 +47,7 @@ NetError read_spec(const VethSpec& spec, Pair& pair) {
   return {};
 }
 
-// The pod's namespace as a descriptor. Asking the socket (SIOCGSKNS, kernel 4.9) cannot meet a
+// The pod's namespace as a descriptor. Asking the socket (SIOCGSKNS, kernel 4.10) cannot meet a
 // recycled PID, and works wherever the monitor itself lives; -1 where only the PID is left.
 class PodNamespace {
  public:
@@ -73,6 +73,9 @@ class PodNamespace {
 
 // One request makes both ends, names them, enslaves the host's end and brings it up; a failure
 // inside it leaves neither. (The far end cannot come up here: veth_open wants its peer first.)
+//
+// One queue each: a veth transmits without a queue lock, and newer kernels' default of a queue for
+// each possible CPU costs memory and sysfs objects for each, in each pod.
 Status create_pair(Socket& host, const VethSpec& spec, const Pair& pair, int bridge_index,
                    int namespace_fd) {
   ifinfomsg body{};
@@ -81,6 +84,8 @@ Status create_pair(Socket& host, const VethSpec& spec, const Pair& pair, int bri
   Message request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body);
   request.put_string(IFLA_IFNAME, spec.host_name);
   if (spec.mtu != 0) request.put_u32(IFLA_MTU, spec.mtu);
+  request.put_u32(IFLA_NUM_TX_QUEUES, 1);
+  request.put_u32(IFLA_NUM_RX_QUEUES, 1);
   request.put_u32(IFLA_MASTER, static_cast<uint32_t>(bridge_index));
   {
     Message::Nest info(request, IFLA_LINKINFO);
@@ -89,6 +94,8 @@ Status create_pair(Socket& host, const VethSpec& spec, const Pair& pair, int bri
     Message::Nest peer(request, VETH_INFO_PEER);
     request.put_body(ifinfomsg{});
     request.put_string(IFLA_IFNAME, spec.pod_name);
+    request.put_u32(IFLA_NUM_TX_QUEUES, 1);
+    request.put_u32(IFLA_NUM_RX_QUEUES, 1);
     request.put(IFLA_ADDRESS, pair.mac);
     if (spec.mtu != 0) request.put_u32(IFLA_MTU, spec.mtu);
     if (namespace_fd >= 0) {
