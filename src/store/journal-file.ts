@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync } from 'node:fs';
 import { mayUseReserve } from './backend.ts';
 import { decodeFrames, encodeFrame, type Frame, type PlacedFrame } from './journal-frame.ts';
 import { writeAll } from './write-all.ts';
@@ -44,7 +44,11 @@ export class JournalFile {
   append(frame: Frame): void {
     const bytes = encodeFrame(frame);
     const end = this.#end + bytes.length;
-    this.#grow(mayUseReserve(frame.changes) ? end : end + RESERVE);
+    try {
+      this.#grow(end + RESERVE);
+    } catch (error) {
+      if (end > this.#size || !mayUseReserve(frame.changes)) throw error;
+    }
     writeAll(this.#fd, bytes, this.#end);
     this.#end = end;
   }
@@ -52,7 +56,12 @@ export class JournalFile {
   /** Zeros, written: a hole would take its space later. Throws what write(2) does. */
   #grow(size: number): void {
     if (size <= this.#size) return;
-    writeAll(this.#fd, Buffer.alloc(size - this.#size), this.#size);
+    try {
+      writeAll(this.#fd, Buffer.alloc(size - this.#size), this.#size);
+    } catch (error) {
+      ftruncateSync(this.#fd, this.#size);
+      throw error;
+    }
     this.#size = size;
   }
 

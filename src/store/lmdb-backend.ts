@@ -1,14 +1,15 @@
-import { closeSync, fstatSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
 import { type Backend, type Change, mayUseReserve } from './backend.ts';
 import { SerialQueue } from './serial-queue.ts';
+import { writeAll } from './write-all.ts';
 
 /** What the file grows by at least, bytes. */
 const GROWTH = 1024 * 1024;
 /** Pages that a commit may take for its trees and its list of free pages, beside its values. */
 const OVERHEAD_PAGES = 32;
-/** Pages that one change may copy or split: the height of a tree of millions of entries. */
+/** Pages that one change may copy or split: the height of a tree of many records. */
 const PAGES_A_CHANGE = 4;
 /** Pages that are kept for commits which free space. */
 const RESERVED_PAGES = 128;
@@ -77,23 +78,20 @@ export class LmdbBackend implements Backend {
       lastPageNumber: number;
       pageSize: number;
     };
-    let pages = OVERHEAD_PAGES;
-    for (const { value } of changes) {
-      pages += PAGES_A_CHANGE + Math.ceil((value?.length ?? 0) / pageSize);
-    }
-    if (!mayUseReserve(changes)) pages += RESERVED_PAGES;
-    const needed = (lastPageNumber + 1 + pages) * pageSize;
-    if (needed <= this.#size) return;
-    const zeros = Buffer.alloc(Math.max(GROWTH, needed - this.#size));
-    let done = 0;
+    const used = lastPageNumber + 1;
+    // Every page that is in use may be copied, and split, but no page twice.
+    let pages = used + OVERHEAD_PAGES + Math.min(used, PAGES_A_CHANGE * changes.length);
+    for (const { value } of changes) pages += Math.ceil((2 * (value?.length ?? 0)) / pageSize);
+    const needed = pages * pageSize;
+    const wanted = needed + RESERVED_PAGES * pageSize;
+    if (wanted <= this.#size) return;
+    const size = Math.max(wanted, this.#size + GROWTH);
     try {
-      while (done < zeros.length) {
-        done += writeSync(this.#fd, zeros, done, zeros.length - done, this.#size + done);
-      }
+      writeAll(this.#fd, Buffer.alloc(size - this.#size), this.#size);
+      this.#size = size;
     } catch (error) {
-      if (this.#size + done < needed) throw error;
-    } finally {
-      this.#size += done - (done % pageSize);
+      ftruncateSync(this.#fd, this.#size);
+      if (needed > this.#size || !mayUseReserve(changes)) throw error;
     }
   }
 }
