@@ -14,6 +14,12 @@ void copy_text(char* out, size_t capacity, const char* text) {
   out[size] = 0;
 }
 
+void send_record(const Child& child) {
+  const void* record = &child.report;
+  // A monitor that is gone is noticed at the wake line.
+  (void)!write(child.report_fd, record, sizeof(Report));
+}
+
 union Control {
   cmsghdr header;  // for its alignment
   char bytes[CMSG_SPACE(sizeof(int))];
@@ -23,8 +29,7 @@ union Control {
 
 void report_ready(Child& child) {
   child.report.kind = ReportKind::kReady;
-  // A monitor that is gone is noticed at the wake line.
-  (void)!write(child.report_fd, &child.report, sizeof(Report));
+  send_record(child);
 }
 
 void report_error(Child& child, const Error& error) {
@@ -32,7 +37,7 @@ void report_error(Child& child, const Error& error) {
   child.report.code = error.code;
   copy_text(child.report.step, sizeof(Report::step), error.step);
   copy_text(child.report.path, sizeof(Report::path), error.path);
-  (void)!write(child.report_fd, &child.report, sizeof(Report));
+  send_record(child);
 }
 
 Error report_terminal(const Child& child, int master) {
