@@ -11,11 +11,16 @@ import {
   podRange,
   type Subnet,
 } from './cidr.ts';
-import { enableForwarding } from './forwarding.ts';
 import { type AddressTable, HostLocal } from './host-local.ts';
 import { chooseSubnet, hostRoutes, type Route, uplinkMtu } from './host-routes.ts';
+import { setHostSysctls } from './host-sysctls.ts';
 import type { AttachRequest, NetworkReadiness, PodNetwork, PodNetworkProvider } from './index.ts';
-import { DEFAULT_BRIDGE, installMasquerade, removeMasquerade } from './masquerade.ts';
+import {
+  DEFAULT_BRIDGE,
+  installMasquerade,
+  probeMasquerade,
+  removeMasquerade,
+} from './masquerade.ts';
 
 export interface EmbeddedNetworkOptions {
   readonly addon: Pick<
@@ -32,7 +37,7 @@ export interface EmbeddedNetworkOptions {
   /** Bytes. Absent: that of the link behind the default route, or 1500. */
   readonly mtu?: number | undefined;
   /** Changes the host's sysctls; tests put their own here. */
-  readonly enableForwarding?: typeof enableForwarding;
+  readonly setHostSysctls?: typeof setHostSysctls;
 }
 
 /** How long `ready` believes that bridge and rules are as they were made, ms. */
@@ -84,7 +89,7 @@ export class EmbeddedNetwork implements PodNetworkProvider {
   /** Tries a failed set-up again, and repairs what others have removed. */
   async ready(): Promise<NetworkReadiness> {
     try {
-      if (!this.#hostSide && !this.#failure) return { ok: true, reason: '' };
+      if (!this.#hostSide && !this.#failure) return { ok: true, reason: await probeMasquerade() };
       const { degraded } = await this.#ensureHostSide(VERIFY_AFTER_MS);
       return { ok: true, reason: degraded };
     } catch (error) {
@@ -187,11 +192,12 @@ export class EmbeddedNetwork implements PodNetworkProvider {
       mtu,
     });
     const ipv6 = subnets.some((subnet) => subnet.family === 6);
-    const reasons = await Promise.all([
-      (this.#options.enableForwarding ?? enableForwarding)(ipv6, routes),
+    const setSysctls = this.#options.setHostSysctls ?? setHostSysctls;
+    const [reasons, masquerade] = await Promise.all([
+      setSysctls({ bridge: this.#bridge, ipv6, routes }),
       installMasquerade(addon, { bridge: this.#bridge, subnets }),
     ]);
-    const degraded = reasons.filter((reason) => reason !== '').join('; ');
+    const degraded = [...reasons, masquerade].filter((reason) => reason !== '').join('; ');
     return { subnets, mtu, degraded, madeAt: performance.now() };
   }
 

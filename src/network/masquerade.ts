@@ -7,6 +7,7 @@ import { formatSubnet, type Subnet } from './cidr.ts';
 export const DEFAULT_BRIDGE = 'coracle0';
 
 const NFT_PATHS = ['/usr/sbin/nft', '/sbin/nft', '/usr/bin/nft', '/usr/local/sbin/nft'];
+const NFT_MISSING = 'nft (Debian package nftables) is not installed';
 const NFT_TIMEOUT_MS = 10_000;
 
 export interface MasqueradeSpec {
@@ -59,7 +60,15 @@ export async function installMasquerade(
   addon: Pick<Addon, 'spawn'>,
   spec: MasqueradeSpec,
 ): Promise<string> {
-  const failure = await runNft(addon, ruleset(spec));
+  return explain(await runNft(addon, ruleset(spec)));
+}
+
+/** What is already known to stand in the way: '' or the reason. Changes nothing. */
+export async function probeMasquerade(): Promise<string> {
+  return explain((await findNft()) === undefined ? NFT_MISSING : '');
+}
+
+function explain(failure: string): string {
   return failure && `outbound traffic of pods is not masqueraded: ${failure}`;
 }
 
@@ -71,7 +80,7 @@ export function removeMasquerade(addon: Pick<Addon, 'spawn'>, bridge: string): P
 
 async function runNft(addon: Pick<Addon, 'spawn'>, script: string): Promise<string> {
   const nft = await findNft();
-  if (nft === undefined) return 'nft (Debian package nftables) is not installed';
+  if (nft === undefined) return NFT_MISSING;
   try {
     const result = await addon.spawn({
       file: nft,

@@ -141,6 +141,8 @@ if (process.env[INSIDE] === undefined) {
       assert.deepEqual((await attach('second')).ips, ['10.88.0.3', 'fd00:88::3']);
       assert.equal(nftTables(), 'table inet coracle\n');
       assert.equal(await readFile('/proc/sys/net/ipv4/ip_forward', 'utf8'), '1\n');
+      assert.equal(await readFile('/proc/sys/net/ipv6/conf/all/forwarding', 'utf8'), '1\n');
+      assert.equal(await readFile('/proc/sys/net/ipv6/conf/coracle0/accept_ra', 'utf8'), '0\n');
       assert.deepEqual(await network.ready(), { ok: true, reason: '' });
     });
 

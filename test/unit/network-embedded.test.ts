@@ -20,7 +20,7 @@ class FakeHost {
   bridgeError: Error | undefined;
   vethError: Error | undefined;
   nftExit = 0;
-  forwarding = '';
+  sysctlFailures: string[] = [];
 
   async ensureBridge(spec: BridgeSpec): Promise<void> {
     await new Promise(setImmediate);
@@ -64,7 +64,7 @@ function setUp(options: Partial<EmbeddedNetworkOptions> = {}) {
     addresses: table,
     subnet: '10.9.0.0/24',
     mtu: 1400,
-    enableForwarding: async () => host.forwarding,
+    setHostSysctls: async () => host.sysctlFailures,
     ...options,
   });
   const monitor = new FakeMonitor();
@@ -144,7 +144,7 @@ test('a bridge that cannot be made is the reason until it can', async () => {
 test('without nft or forwarding pods are attached and the reasons are shown', async () => {
   const { host, network, attach } = setUp();
   host.nftExit = 1;
-  host.forwarding = 'IP forwarding is off';
+  host.sysctlFailures = ['IP forwarding is off'];
   await attach('pod');
   assert.deepEqual(await network.ready(), {
     ok: true,
