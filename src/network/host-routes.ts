@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { endianness } from 'node:os';
 import { formatSubnet, overlaps, parseSubnet, type Subnet } from './cidr.ts';
 
 /** A route of the host's main table. */
@@ -15,21 +16,21 @@ const RTF_UP = 0x1;
 const RTF_REJECT = 0x200;
 
 /**
- * /proc/net/route (IPv4, proc_pid_net(5)): addresses are hexadecimal words as they lie in memory.
- * `littleEndian` is the machine's order; every platform of Node's is.
+ * /proc/net/route (IPv4, proc_pid_net(5)): an address is a word in network order, printed as the
+ * number that the machine takes it for, so its bytes are reversed on a little-endian one.
  */
-export function parseIpv4Routes(text: string): Route[] {
+export function parseIpv4Routes(text: string, order: 'LE' | 'BE' = endianness()): Route[] {
   const routes: Route[] = [];
   for (const line of text.split('\n').slice(1)) {
     const [link, destination, , flags, , , metric, mask] = line.trim().split(/\s+/);
-    if (!link || !destination || !flags || !mask) continue;
+    if (!link || destination?.length !== 8 || !flags || !mask) continue;
     const bits = Number.parseInt(flags, 16);
     if ((bits & RTF_UP) === 0 || (bits & RTF_REJECT) !== 0) continue;
     routes.push({
       link,
       destination: {
         family: 4,
-        base: BigInt(swapBytes(Number.parseInt(destination, 16))),
+        base: networkWord(destination, order),
         prefix: popCount(Number.parseInt(mask, 16)),
       },
       metric: Number(metric),
@@ -60,11 +61,9 @@ export function parseIpv6Routes(text: string): Route[] {
   return routes;
 }
 
-function swapBytes(word: number): number {
-  return (
-    ((word & 0xff) * 2 ** 24 + ((word & 0xff00) << 8) + ((word >>> 8) & 0xff00) + (word >>> 24)) >>>
-    0
-  );
+function networkWord(hex: string, order: 'LE' | 'BE'): bigint {
+  const bytes = Buffer.from(hex, 'hex');
+  return BigInt(order === 'LE' ? bytes.readUInt32LE() : bytes.readUInt32BE());
 }
 
 function popCount(word: number): number {

@@ -27,26 +27,30 @@ fd000088000000000000000000000000 40 00000000000000000000000000000000 00 00000000
 
 test('routes of both families are read; those that are down or reject are none', () => {
   assert.deepEqual(
-    parseIpv4Routes(ipv4).map((r) => `${formatSubnet(r.destination)} ${r.link} ${r.metric}`),
+    parseIpv4Routes(ipv4, 'LE').map((r) => `${formatSubnet(r.destination)} ${r.link} ${r.metric}`),
     ['0.0.0.0/0 wlan0 600', '0.0.0.0/0 eth0 100', '192.0.2.0/24 eth0 0', '10.88.0.0/16 vpn0 0'],
   );
   assert.deepEqual(
     parseIpv6Routes(ipv6).map((r) => `${formatSubnet(r.destination)} ${r.link} ${r.metric}`),
     ['fd00:88::/64 br0 256', '::/0 eth1 1024'],
   );
+  const bigEndian = ipv4.replace('000200C0', 'C0000200');
+  assert.ok(
+    parseIpv4Routes(bigEndian, 'BE').some((r) => formatSubnet(r.destination) === '192.0.2.0/24'),
+  );
   assert.deepEqual(parseIpv4Routes(''), []);
   assert.deepEqual(parseIpv6Routes(''), []);
 });
 
 test('the default route is the one of lowest metric, IPv4 first', () => {
-  const routes = [...parseIpv6Routes(ipv6), ...parseIpv4Routes(ipv4)];
+  const routes = [...parseIpv6Routes(ipv6), ...parseIpv4Routes(ipv4, 'LE')];
   assert.equal(defaultRoute(routes)?.link, 'eth0');
   assert.equal(defaultRoute(parseIpv6Routes(ipv6))?.link, 'eth1');
   assert.equal(defaultRoute([]), undefined);
 });
 
 test('the subnet of pods avoids the routes of the host but the default one', () => {
-  const routes = parseIpv4Routes(ipv4);
+  const routes = parseIpv4Routes(ipv4, 'LE');
   const chosen = chooseSubnet(routes, 'coracle0');
   assert.ok(chosen);
   assert.equal(formatSubnet(chosen), '10.89.0.0/16');
