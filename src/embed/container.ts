@@ -1,7 +1,7 @@
 import type { ReadStream } from 'node:tty';
 import { CoracleError } from '../errors.ts';
 import type { RuntimeContext } from '../runtime/context.ts';
-import { withSignal } from '../runtime/deferred.ts';
+import { keepAlive, withSignal } from '../runtime/deferred.ts';
 import { type ExecRequest, openExec } from '../runtime/exec.ts';
 import { type ExecSyncOptions, type ExecSyncResult, execSync } from '../runtime/exec-sync.ts';
 import { removeContainer } from '../runtime/remove.ts';
@@ -92,7 +92,7 @@ export class Container implements AsyncDisposable {
     const container = this.#ctx.containers.get(this.id);
     const { exited } = this.#ctx.live.of(this.id);
     if (stateOf(container.status.get()) !== 'exited') {
-      await withSignal(exited.promise, options.signal);
+      await keepAlive(withSignal(exited.promise, options.signal));
     }
     const { exitCode, reason, startedAt, finishedAt } = container.status.get();
     return { exitCode, reason, startedAt: date(startedAt), finishedAt: date(finishedAt) };

@@ -36,7 +36,11 @@ export function launchStdio(options: StdioOptions, log: LogSpec | undefined): Co
     throw new CoracleError('InvalidArgument', "stdout, stderr: { raw } and 'log' cannot be mixed");
   }
   const stdio: ContainerIo['stdio'] = [spec(stdin, 0, log), spec(stdout, 1, log), spec(stderr, 2, log)];
-  if (raw) return { stdio, log: { type: 'raw', stdout: rawFd(stdout), stderr: rawFd(stderr) } };
+  if (raw) {
+    // A stream that is not raw has no pump: the descriptor named for it stays unused.
+    const [out, err] = [rawFd(stdout) ?? rawFd(stderr), rawFd(stderr) ?? rawFd(stdout)];
+    return { stdio, log: { type: 'raw', stdout: out ?? 0, stderr: err ?? 0 } };
+  }
   return outputs.includes('log') && log ? { stdio, log } : { stdio };
 }
 
@@ -48,8 +52,8 @@ function spec(choice: Stdio, fd: number, log: LogSpec | undefined): StdioSpec {
   return typeof choice === 'number' ? { type: 'fd', fd: choice } : { type: 'log' };
 }
 
-function rawFd(choice: Stdio): number {
-  return typeof choice === 'object' ? choice.raw : -1;
+function rawFd(choice: Stdio): number | undefined {
+  return typeof choice === 'object' ? choice.raw : undefined;
 }
 
 /** The streams of this program's ends of the pipes; null where a stream is no pipe. */

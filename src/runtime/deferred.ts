@@ -35,6 +35,22 @@ export async function withSignal<T>(promise: Promise<T>, signal?: AbortSignal): 
   }
 }
 
+/** Far apart: the timer has nothing to do but to exist. */
+const KEEP_ALIVE_MS = 1 << 30;
+
+/**
+ * Waits for `promise` and keeps the process running meanwhile: a monitor's connection does not, so
+ * that a program can end while containers run.
+ */
+export async function keepAlive<T>(promise: Promise<T>): Promise<T> {
+  const timer = setInterval(() => {}, KEEP_ALIVE_MS);
+  try {
+    return await promise;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
 /** True once `promise` has settled, false when `ms` milliseconds pass first. */
 export async function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;

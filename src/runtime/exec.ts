@@ -3,6 +3,7 @@ import type { EntryStatus, StdioSpec } from '../native/types.ts';
 import { stateOf } from '../store/container-status.ts';
 import { newId } from '../store/ids.ts';
 import type { RuntimeContext } from './context.ts';
+import { keepAlive } from './deferred.ts';
 import { prepareExec } from './prepare.ts';
 import { Task } from './task.ts';
 
@@ -62,7 +63,7 @@ export async function openExec(
     pid: task.pid,
     pipes: task.result.pipes,
     wait: async () => {
-      const ending = await exit;
+      const ending = await keepAlive(exit);
       if (ending.kind === 'exited') return ending.status;
       throw new CoracleError('Unavailable', `the monitor of container ${record.id} is gone`);
     },

@@ -29,6 +29,8 @@ export interface SeccompCacheOptions {
 export class SeccompCache {
   readonly #options: SeccompCacheOptions;
   readonly #programs = new Map<string, Promise<Uint8Array>>();
+  /** Containers share a profile's object, and hashing one takes longer than a start may. */
+  readonly #keys = new WeakMap<SeccompSpec, string>();
 
   constructor(options: SeccompCacheOptions) {
     this.#options = options;
@@ -36,7 +38,11 @@ export class SeccompCache {
 
   /** The program of a profile: struct sock_filter[]. Rejects with the compiler's NativeError. */
   program(spec: SeccompSpec): Promise<Uint8Array> {
-    const key = seccompKey(spec, `${process.arch} ${this.#options.version ?? ''}`);
+    let key = this.#keys.get(spec);
+    if (key === undefined) {
+      key = seccompKey(spec, `${process.arch} ${this.#options.version ?? ''}`);
+      this.#keys.set(spec, key);
+    }
     const known = this.#programs.get(key);
     if (known !== undefined) return known;
     const made = this.#load(key, spec);

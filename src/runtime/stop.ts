@@ -4,7 +4,7 @@ import { signalNumber } from '../spec/stop-signal.ts';
 import { stateOf } from '../store/container-status.ts';
 import type { Container } from '../store/containers.ts';
 import type { RuntimeContext } from './context.ts';
-import { settledWithin, withSignal } from './deferred.ts';
+import { keepAlive, settledWithin, withSignal } from './deferred.ts';
 
 const SIGKILL = 9;
 
@@ -35,7 +35,7 @@ export async function stopContainer(
     if (await withSignal(settledWithin(exited.promise, timeoutMs), signal)) return;
   }
   await send(ctx, container, SIGKILL, true);
-  await withSignal(exited.promise, signal);
+  await keepAlive(withSignal(exited.promise, signal));
 }
 
 /** Signals a container's init, or all its processes. One that has exited needs none (SP-7). */

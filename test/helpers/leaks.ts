@@ -63,21 +63,31 @@ function pids(): string[] {
   return readdirSync('/proc').filter((name) => /^\d+$/.test(name));
 }
 
-/** Every process that a runtime may have left: monitors and what they launched. */
+/** Every process that a runtime may have left: monitors, and what has other mounts than we have. */
 function runtimeProcesses(): string[] {
+  const ours = readlinkSync('/proc/self/ns/mnt');
   const found: string[] = [];
   for (const pid of pids()) {
     try {
       const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-      const cmdline = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      const kernelThread = Number(fields[6]) & 0x00200000;
-      if (!kernelThread) found.push(`${pid}@${fields[19]} ${cmdline || stat.split(' ')[1]}`);
+      const comm = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
+      const startTicks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+      const foreign = !comm.startsWith('coracle') && mountNamespace(pid) === ours;
+      if (!foreign) found.push(`${pid}@${startTicks} ${comm}`);
     } catch {
       // It ended while we looked.
     }
   }
-  return found.filter((line) => !/ (ps|node|npm|sh|bash|sleep 0)( |$)/.test(line)).sort();
+  return found.sort();
+}
+
+/** A kernel thread and a zombie have none to show, and count as ours. */
+function mountNamespace(pid: string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch {
+    return readlinkSync('/proc/self/ns/mnt');
+  }
 }
 
 function mountPoints(): string[] {

@@ -1,6 +1,5 @@
 /** The library in a plain program: no server, no gRPC. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -99,10 +98,11 @@ test('a terminal carries both directions', async () => {
   terminal.on('data', (chunk: Buffer) => {
     seen += chunk.toString();
   });
+  const closed = new Promise((resolve) => terminal.once('close', resolve));
   await container.resize(40, 120);
   terminal.write('stty size; exit 6\n');
   assert.equal((await container.wait()).exitCode, 6);
-  await once(terminal, 'close').catch(() => {});
+  await closed;
   assert.match(seen, /40 120/);
 });
 
