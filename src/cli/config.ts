@@ -1,0 +1,131 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parse, TomlError } from 'smol-toml';
+import * as v from 'valibot';
+import { CoracleError, messageOf } from '../errors.ts';
+import type { LOG_LEVELS } from '../observe/logger.ts';
+import type { RuntimeOptions } from '../runtime/context.ts';
+import { type GivenSettings, type SettingName, settingsSchema } from './settings-schema.ts';
+
+/** Read where no other file is named, if it is there. */
+export const DEFAULT_CONFIG = '/etc/coracle/config.toml';
+
+export interface Settings {
+  /** Address of the CRI socket: "unix:///run/coracle/coracle.sock". */
+  listen: string;
+  logLevel: (typeof LOG_LEVELS)[number];
+  runtime: RuntimeOptions;
+}
+
+/** What commander hands over: the flags in camel case, text or absent. */
+export interface Flags {
+  config?: string;
+  listen?: string;
+  root?: string;
+  state?: string;
+  cgroupDriver?: string;
+  logLevel?: string;
+}
+
+const FLAG_NAMES = {
+  listen: 'listen',
+  root: 'root',
+  state: 'state',
+  cgroupDriver: 'cgroup-driver',
+  logLevel: 'log-level',
+} as const satisfies Record<Exclude<keyof Flags, 'config'>, SettingName>;
+
+const DEFAULTS = {
+  listen: 'unix:///run/coracle/coracle.sock',
+  root: '/var/lib/coracle',
+  state: '/run/coracle',
+  'cgroup-driver': 'cgroupfs',
+  'log-level': 'info',
+  'max-log-line': 16 * 1024,
+  'exec-drain-timeout-ms': 10_000,
+  'network-bridge': 'coracle0',
+} as const satisfies GivenSettings;
+
+/**
+ * The settings of a command: flags over file over defaults. Throws InvalidArgument naming the key
+ * or flag that is wrong, and NotFound for a file that is named and not there.
+ */
+export function loadSettings(flags: Flags): Settings {
+  const given = {
+    ...DEFAULTS,
+    ...readConfigFile(flags.config),
+    ...checkFlags(flags),
+  };
+  const subnet = given['network-subnet'];
+  return {
+    listen: given.listen,
+    logLevel: given['log-level'],
+    runtime: {
+      root: given.root,
+      state: given.state,
+      cgroupDriver: given['cgroup-driver'],
+      maxLogLine: given['max-log-line'],
+      execDrainTimeoutMs: given['exec-drain-timeout-ms'],
+      network: { bridge: given['network-bridge'], ...(subnet !== undefined && { subnet }) },
+    },
+  };
+}
+
+function readConfigFile(path: string | undefined): GivenSettings {
+  const file = path ?? DEFAULT_CONFIG;
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    if (missing && path === undefined) return {};
+    const kind = missing ? 'NotFound' : 'Unavailable';
+    throw new CoracleError(kind, `config file ${file}: ${messageOf(error)}`, { cause: error });
+  }
+  return parseConfig(text, file);
+}
+
+/** The settings of a configuration file's text; `file` is its name for messages. */
+export function parseConfig(text: string, file: string): GivenSettings {
+  try {
+    return validate(parse(text), (key) => `config file ${file}: ${key}`);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    // The message goes on with a drawing of the place; its first line says what is wrong.
+    const what = error.message.split('\n', 1)[0] ?? '';
+    const place = `config file ${file}, line ${error.line}, column ${error.column}`;
+    throw new CoracleError('InvalidArgument', `${place}: ${what}`, { cause: error });
+  }
+}
+
+function checkFlags(flags: Flags): GivenSettings {
+  const given: Record<string, string> = {};
+  for (const [flag, name] of Object.entries(FLAG_NAMES)) {
+    const value = flags[flag as keyof typeof FLAG_NAMES];
+    if (value === undefined) continue;
+    // A directory on the command line is where the caller stands; in a file it would be anywhere.
+    given[name] = name === 'root' || name === 'state' ? resolve(value) : value;
+  }
+  return validate(given, (key) => `--${key}`);
+}
+
+function validate(input: unknown, where: (key: string) => string): GivenSettings {
+  const result = v.safeParse(settingsSchema, input, { abortEarly: true });
+  if (result.success) return result.output;
+  const issue = result.issues[0];
+  const key = v.getDotPath(issue) ?? '';
+  if (issue.type === 'strict_object') {
+    throw new CoracleError('InvalidArgument', `${where(key)}: there is no such key`);
+  }
+  throw new CoracleError(
+    'InvalidArgument',
+    `${where(key)}: ${JSON.stringify(issue.input)} ${expectation(issue)}`,
+  );
+}
+
+function expectation(issue: v.BaseIssue<unknown>): string {
+  if (issue.message.startsWith('Invalid')) {
+    return issue.expected === null ? 'is not valid' : `is not ${issue.expected}`;
+  }
+  return issue.message;
+}

@@ -1,0 +1,38 @@
+#!/usr/bin/env node
+import { Command } from 'commander';
+import { messageOf } from '../errors.ts';
+import { VERSION } from '../observe/version.ts';
+import { complain } from './complain.ts';
+import { registerDoctor } from './doctor.ts';
+import { registerImages } from './images.ts';
+import { registerImport } from './import.ts';
+import { registerPull } from './pull.ts';
+import { registerRmi } from './rmi.ts';
+import { registerRun } from './run-command.ts';
+import { registerServe } from './serve-command.ts';
+
+/*
+ * Commands import what they do when they are called: `doctor` must work where the addon does not
+ * load, and none should wait for what it does not use.
+ */
+const program = new Command('coracle')
+  .description('A container runtime for Linux that lives in a Node.js process')
+  .version(VERSION)
+  // Needed by `run`, whose command may have flags of its own.
+  .enablePositionalOptions()
+  .configureOutput({ outputError: (text) => complain(text.replace(/^error: /, '')) });
+
+registerServe(program);
+registerRun(program);
+registerPull(program);
+registerImages(program);
+registerImport(program);
+registerRmi(program);
+registerDoctor(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  complain(messageOf(error));
+  process.exitCode = 1;
+}

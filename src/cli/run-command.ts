@@ -1,0 +1,50 @@
+import type { Command } from 'commander';
+import { messageOf } from '../errors.ts';
+import { complain } from './complain.ts';
+import { type Flags, loadSettings } from './config.ts';
+import { withSettings } from './options.ts';
+
+/** What `docker run` exits with where the container did not get as far as having a code. */
+const SETUP_FAILED = 125;
+
+interface RunFlags extends Flags {
+  net: string;
+  rm: boolean;
+  volume: string[];
+  env: string[];
+  tty: boolean;
+  interactive: boolean;
+}
+
+const NETWORKS = ['none', 'host', 'pod'] as const;
+
+/** `coracle run`: everything after the image is the container's, flags too. */
+export function registerRun(program: Command): void {
+  const collect = (value: string, previous: string[]) => [...previous, value];
+  withSettings(program.command('run <image> [command...]'))
+    .description("run a command in a container; exits with the container's code")
+    .option('--net <network>', 'none, host or pod', 'pod')
+    .option('--rm', 'remove pod and container afterwards', false)
+    .option(
+      '-v, --volume <src:dst[:ro]>',
+      'bind mount a directory or file of the host',
+      collect,
+      [],
+    )
+    .option('-e, --env <name=value>', 'set an environment variable', collect, [])
+    .option('-t, --tty', 'with a terminal', false)
+    .option('-i, --interactive', 'pass standard input on', false)
+    .passThroughOptions()
+    .action(async (image: string, command: string[], flags: RunFlags) => {
+      try {
+        const { root, state } = loadSettings(flags).runtime;
+        const net = NETWORKS.find((network) => network === flags.net);
+        if (!net) throw new Error(`--net: "${flags.net}" is not none, host or pod`);
+        const { run } = await import('./run.ts');
+        process.exitCode = await run(image, command, { ...flags, root, state, net });
+      } catch (error) {
+        complain(messageOf(error));
+        process.exitCode = SETUP_FAILED;
+      }
+    });
+}

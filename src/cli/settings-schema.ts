@@ -1,0 +1,32 @@
+import * as v from 'valibot';
+import { LOG_LEVELS } from '../observe/logger.ts';
+
+const directory = v.pipe(v.string(), v.startsWith('/', 'must be an absolute path'));
+
+/** The longest content of a CRI log line that is not split; kubelet and others read 16 KiB. */
+const maxLogLine = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1024 * 1024));
+
+/** Anything setTimeout takes; longer than that, it would fire at once. */
+const milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(2 ** 31 - 1));
+
+/** IFNAMSIZ of linux/if.h is 16, with the closing NUL. */
+const linkName = v.pipe(v.string(), v.regex(/^[^\s/:]{1,15}$/, 'is not the name of a link'));
+
+/**
+ * The configuration file's keys, which are the flags' names. Everything is optional: what is given
+ * on the command line wins over the file, and the file over the defaults.
+ */
+export const settingsSchema = v.strictObject({
+  listen: v.exactOptional(v.pipe(v.string(), v.nonEmpty())),
+  root: v.exactOptional(directory),
+  state: v.exactOptional(directory),
+  'cgroup-driver': v.exactOptional(v.picklist(['cgroupfs', 'systemd'])),
+  'log-level': v.exactOptional(v.picklist(LOG_LEVELS)),
+  'max-log-line': v.exactOptional(maxLogLine),
+  'exec-drain-timeout-ms': v.exactOptional(milliseconds),
+  'network-bridge': v.exactOptional(linkName),
+  'network-subnet': v.exactOptional(v.pipe(v.string(), v.regex(/^[0-9a-fA-F.:]+\/\d+$/))),
+});
+
+export type GivenSettings = v.InferOutput<typeof settingsSchema>;
+export type SettingName = keyof GivenSettings;
