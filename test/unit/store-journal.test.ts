@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Change } from '../../src/store/backend.ts';
+import { Journal } from '../../src/store/journal.ts';
+import { decodeFrames, encodeFrame } from '../../src/store/journal-frame.ts';
+import { diskFull, FaultyBackend, scratch } from '../helpers/store.ts';
+
+const put = (key: string, value: string): Change => ({ key, value: Buffer.from(value) });
+const contents = (journal: Journal): Record<string, string> =>
+  Object.fromEntries(
+    [...journal.load('')]
+      .map(([k, v]) => [k, v.toString()] as const)
+      .filter(([k]) => k[0] !== '\u0001'),
+  );
+
+test('a commit is there after a death before the engine has it', async (t) => {
+  const dir = scratch(t);
+  const engine = new FaultyBackend();
+  engine.failCommit = diskFull;
+  const dying = new Journal(dir, engine);
+  await dying.commit([put('a', '1'), put('b', '2')]);
+  await dying.commit([put('a', '3'), { key: 'b', value: undefined }]);
+  await assert.rejects(dying.flushed(), { code: 'ENOSPC' });
+  await dying.close();
+  assert.equal(engine.entries.size, 0);
+
+  engine.failCommit = undefined;
+  const next = new Journal(dir, engine);
+  assert.deepEqual(contents(next), { a: '3' });
+  await next.commit([put('c', '4')]);
+  await next.flushed();
+  assert.equal(engine.entries.get('a')?.toString(), '3');
+  assert.equal(engine.entries.get('c')?.toString(), '4');
+  await next.close();
+});
+
+test('loss of power: a torn frame ends the journal, and nothing after it comes back later', async (t) => {
+  const dir = scratch(t);
+  const engine = new FaultyBackend();
+  engine.failCommit = diskFull;
+  const first = new Journal(dir, engine);
+  for (const n of [1, 2, 3, 4]) await first.commit([put(`k${n}`, `v${n}`)]);
+  await first.close();
+  const path = join(dir, 'journal.0');
+  const file = readFileSync(path);
+  const frames = decodeFrames(file);
+  assert.equal(frames.length, 4);
+  file[(frames[0]?.end ?? 0) + 15] = 0xee;
+  writeFileSync(path, file);
+
+  const second = new Journal(dir, engine);
+  assert.deepEqual(contents(second), { k1: 'v1' });
+  await second.commit([put('k2', 'w2')]);
+  await second.close();
+  const third = new Journal(dir, engine);
+  assert.deepEqual(contents(third), { k1: 'v1', k2: 'w2' });
+  await third.close();
+});
+
+test('neither file grows while the engine keeps up', async (t) => {
+  const dir = scratch(t);
+  const engine = new FaultyBackend();
+  const journal = new Journal(dir, engine);
+  for (let n = 0; n < 3000; n += 1) {
+    await journal.commit([put(`k${n % 10}`, 'x'.repeat(200))]);
+    if (n % 50 === 0) void journal.flushed();
+    if (n % 10 === 0) await new Promise(setImmediate);
+  }
+  assert.ok(statSync(join(dir, 'journal.0')).size <= 128 * 1024);
+  assert.ok(statSync(join(dir, 'journal.1')).size <= 128 * 1024);
+  await journal.close();
+});
+
+test('any history of commits, flushes, failures and deaths ends in what was committed', async (t) => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant('put'), key: fc.constantFrom('a', 'b', 'c'), value: fc.string() }),
+    fc.record({ do: fc.constant('remove'), key: fc.constantFrom('a', 'b', 'c') }),
+    fc.record({ do: fc.constantFrom('flush', 'fail', 'heal', 'die') }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+      const dir = scratch(t);
+      const engine = new FaultyBackend();
+      const model = new Map<string, string>();
+      let journal = new Journal(dir, engine);
+      for (const s of steps) {
+        if (s.do === 'put' && 'value' in s) {
+          await journal.commit([put(s.key, s.value)]);
+          model.set(s.key, s.value);
+        } else if (s.do === 'remove' && 'key' in s) {
+          await journal.commit([{ key: s.key, value: undefined }]);
+          model.delete(s.key);
+        } else if (s.do === 'flush') {
+          await journal.flushed().catch(() => {});
+        } else if (s.do === 'fail' || s.do === 'heal') {
+          engine.failCommit = s.do === 'fail' ? diskFull : undefined;
+        } else {
+          const whole = engine.failCommit;
+          engine.failCommit = diskFull;
+          await journal.close();
+          engine.failCommit = whole;
+          journal = new Journal(dir, engine);
+        }
+        assert.deepEqual(contents(journal), Object.fromEntries(model));
+      }
+      await journal.close();
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('a frame comes back as it was written', () => {
+  const change = fc.record({
+    key: fc.string({ minLength: 1, maxLength: 40 }),
+    value: fc.option(
+      fc.uint8Array({ maxLength: 300 }).map((a) => Buffer.from(a)),
+      { nil: undefined },
+    ),
+  });
+  fc.assert(
+    fc.property(fc.array(change), fc.nat(), (changes, sequence) => {
+      const bytes = encodeFrame({ sequence, changes });
+      const clean = changes.map(({ key, value }) => ({ key: Buffer.from(key).toString(), value }));
+      const [frame] = decodeFrames(Buffer.concat([bytes, Buffer.alloc(64)]));
+      assert.deepEqual(frame, { sequence, changes: clean, end: bytes.length });
+      for (const cut of [1, bytes.length - 1]) {
+        assert.deepEqual(decodeFrames(bytes.subarray(0, cut)), []);
+      }
+    }),
+  );
+});
