@@ -7,72 +7,86 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "native/monitor/pages.h"
 #include "native/sys/fd.h"
 #include "native/sys/syscalls.h"
 
 namespace coracle {
 namespace {
 
-constexpr int kBatch = 64;
+// A turn of the loop ends at most this many processes (some 3 µs each); a signal to all is rare
+// and has to reach everyone.
+constexpr size_t kKillBatch = 64;
+constexpr size_t kAll = 32768;
 constexpr int kRounds = 8;
 
-struct PidList {
-  pid_t pids[kBatch];
-  int count = 0;
+// The processes of a cgroup at one moment.
+class PidList {
+ public:
+  PidList(int proc_fd, int procs_fd, size_t limit) : pages_(limit * sizeof(pid_t)), limit_(limit) {
+    char link[32];
+    snprintf(link, sizeof(link), "self/fd/%d", procs_fd);
+    const Fd fresh(openat(proc_fd, link, O_RDONLY | O_CLOEXEC));
+    read_from(fresh ? fresh.get() : procs_fd);
+  }
 
-  bool has(pid_t pid) const {
-    for (int place = 0; place < count; ++place) {
-      if (pids[place] == pid) return true;
+  size_t size() const { return size_; }
+  pid_t operator[](size_t place) { return pids()[place]; }
+  // Lists of v1 are sorted, those of v2 mostly: the place is guessed before all are looked at.
+  bool has(pid_t pid, size_t guess) {
+    if (guess < size_ && pids()[guess] == pid) return true;
+    for (size_t place = 0; place < size_; ++place) {
+      if (pids()[place] == pid) return true;
     }
     return false;
   }
+
+ private:
+  pid_t* pids() { return reinterpret_cast<pid_t*>(pages_.data()); }
+
+  // A removed cgroup reads as an error (ENODEV) and has no processes.
+  void read_from(int file) {
+    if (pids() == nullptr) return;
+    char text[4096];
+    off_t offset = 0;
+    pid_t pid = 0;
+    for (ssize_t count; (count = pread(file, text, sizeof(text), offset)) > 0; offset += count) {
+      for (ssize_t place = 0; place < count; ++place) {
+        if (text[place] >= '0' && text[place] <= '9') {
+          pid = pid * 10 + (text[place] - '0');
+          continue;
+        }
+        // A process that this PID namespace can't name is listed as 0.
+        if (pid > 0 && size_ < limit_) pids()[size_++] = pid;
+        pid = 0;
+      }
+    }
+  }
+
+  Pages pages_;
+  size_t limit_;
+  size_t size_ = 0;
 };
 
-// kBatch processes of a list after the first `skip`; none where it can't be read, which is what
-// happens once the cgroup is removed (ENODEV).
-PidList read_procs(int proc_fd, int procs_fd, int skip) {
-  PidList list;
-  char link[32];
-  snprintf(link, sizeof(link), "self/fd/%d", procs_fd);
-  const Fd fresh(openat(proc_fd, link, O_RDONLY | O_CLOEXEC));
-  const int file = fresh.get() >= 0 ? fresh.get() : procs_fd;
-  char text[4096];
-  off_t offset = 0;
-  pid_t pid = 0;
-  while (list.count < kBatch) {
-    const ssize_t size = pread(file, text, sizeof(text), offset);
-    if (size <= 0) break;
-    offset += size;
-    for (ssize_t place = 0; place < size && list.count < kBatch; ++place) {
-      if (text[place] >= '0' && text[place] <= '9') {
-        pid = pid * 10 + (text[place] - '0');
-        continue;
-      }
-      // A process of another PID namespace is listed as 0.
-      if (pid > 0 && skip-- <= 0) list.pids[list.count++] = pid;
-      pid = 0;
+// Signals the first `limit` processes, and only those that are still in the cgroup once a pidfd
+// holds them: a number alone may have passed to a stranger meanwhile. Returns how many were found.
+size_t signal_listed(int proc_fd, int procs_fd, size_t limit, int signal, int* error) {
+  PidList before(proc_fd, procs_fd, limit);
+  int pidfds[kKillBatch];
+  for (size_t from = 0; from < before.size(); from += kKillBatch) {
+    const size_t left = before.size() - from;
+    const size_t count = left < kKillBatch ? left : kKillBatch;
+    for (size_t place = 0; place < count; ++place) {
+      pidfds[place] = sys::pidfd_open(before[from + place], 0);
+    }
+    PidList still(proc_fd, procs_fd, kAll);
+    for (size_t place = 0; place < count; ++place) {
+      const Fd pidfd(pidfds[place]);
+      if (!pidfd || !still.has(before[from + place], from + place)) continue;
+      if (sys::pidfd_send_signal(pidfd.get(), signal) != 0 && errno != ESRCH) *error = errno;
     }
   }
-  return list;
-}
-
-// Signals the processes of a batch, and only those that are still in the cgroup after a pidfd
-// holds them: a number alone may have passed to a stranger meanwhile.
-int signal_batch(int proc_fd, int procs_fd, const PidList& batch, int skip, int signal) {
-  int pidfds[kBatch];
-  for (int place = 0; place < batch.count; ++place) {
-    pidfds[place] = sys::pidfd_open(batch.pids[place], 0);
-  }
-  const PidList still = read_procs(proc_fd, procs_fd, skip);
-  int error = 0;
-  for (int place = 0; place < batch.count; ++place) {
-    const Fd pidfd(pidfds[place]);
-    if (pidfd.get() < 0 || !still.has(batch.pids[place])) continue;
-    if (sys::pidfd_send_signal(pidfd.get(), signal) != 0 && errno != ESRCH) {
-      error = errno;
-    }
-  }
-  return error;
+  return before.size();
 }
 
 }  // namespace
@@ -85,26 +99,18 @@ CgroupKill kill_cgroup(int proc_fd, int kill_fd) {
     }
     return CgroupKill::kDone;  // ENODEV: the cgroup is gone
   }
+  int error = 0;
   for (int round = 0; round < kRounds; ++round) {
-    const PidList batch = read_procs(proc_fd, kill_fd, 0);
-    if (batch.count == 0) return CgroupKill::kDone;
-    signal_batch(proc_fd, kill_fd, batch, 0, SIGKILL);
-    if (batch.count < kBatch) break;  // gives them time to die
+    const size_t found = signal_listed(proc_fd, kill_fd, kKillBatch, SIGKILL, &error);
+    if (found == 0) return CgroupKill::kDone;
+    if (found < kKillBatch) break;  // gives them time to die
   }
-  return read_procs(proc_fd, kill_fd, 0).count == 0 ? CgroupKill::kDone : CgroupKill::kRetry;
+  return PidList(proc_fd, kill_fd, 1).size() == 0 ? CgroupKill::kDone : CgroupKill::kRetry;
 }
 
 int signal_cgroup(int proc_fd, int procs_fd, int signal) {
-  int reached = 0;
   int error = 0;
-  while (true) {
-    const PidList batch = read_procs(proc_fd, procs_fd, reached);
-    if (batch.count == 0) break;
-    const int failure = signal_batch(proc_fd, procs_fd, batch, reached, signal);
-    if (failure != 0) error = failure;
-    reached += batch.count;
-  }
-  return reached == 0 ? ESRCH : error;
+  return signal_listed(proc_fd, procs_fd, kAll, signal, &error) == 0 ? ESRCH : error;
 }
 
 }  // namespace coracle

@@ -72,8 +72,7 @@ TEST_CASE("long lines are split; all pieces but the last are P") {
   CHECK(Framed(16).feed(piece + "\n").finish() == kOut + "F " + piece + "\n");
   CHECK(Framed(16).feed(piece + "\r\n").finish() == kOut + "F " + piece + "\n");
   CHECK(Framed(16).feed(piece).feed("\r").feed("\n").finish() == kOut + "F " + piece + "\n");
-  CHECK(Framed(16).feed(piece + "y\n").finish() ==
-        kOut + "P " + piece + "\n" + kOut + "F y\n");
+  CHECK(Framed(16).feed(piece + "y\n").finish() == kOut + "P " + piece + "\n" + kOut + "F y\n");
   CHECK(Framed(16).feed(piece + piece + "\n").finish() ==
         kOut + "P " + piece + "\n" + kOut + "F " + piece + "\n");
   CHECK(Framed(16).feed(piece + piece + "z").finish() ==

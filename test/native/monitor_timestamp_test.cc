@@ -29,8 +29,8 @@ std::string formatted(coracle::Timestamp& timestamp, uint64_t ns) {
 
 TEST_CASE("timestamps agree with strftime over leap days, centuries and year ends") {
   coracle::Timestamp timestamp;
-  const uint64_t seconds[] = {0,          1,          68169599,   68169600,  94694399,
-                              951782399,  951782400,  951868800,  978307199, 1709164800,
+  const uint64_t seconds[] = {0,          1,          68169599,   68169600,   94694399,
+                              951782399,  951782400,  951868800,  978307199,  1709164800,
                               1709251199, 1709251200, 1795334400, 4107542399, 4107542400,
                               4107628800, 7258118399, 7258118400};
   for (const uint64_t second : seconds) {
