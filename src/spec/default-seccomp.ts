@@ -29,12 +29,27 @@ export const FILTER_ARCHITECTURES: Readonly<Record<Arch, readonly string[]>> = {
   loong64: ['SCMP_ARCH_LOONGARCH64'],
 };
 
+/** By architecture and by the capabilities that matter: containers share what is the same. */
+const made = new Map<string, SeccompSpec>();
+
 /**
- * The profile for a container with these capabilities ("CAP_SYS_ADMIN") in its bounding set.
+ * The profile for a container with these capabilities ("CAP_SYS_ADMIN") in its bounding set; the
+ * same object for the same profile, which nobody may change.
  * What it does not allow fails with EPERM; clone3(2) without CAP_SYS_ADMIN with ENOSYS, since its
  * flags lie in memory where no filter can see them and C libraries then turn to clone(2).
  */
 export function defaultSeccomp(capabilities: readonly string[], arch: Arch): SeccompSpec {
+  const relevant = capabilities.filter((name) => BY_CAPABILITY[name] !== undefined).sort();
+  const key = [arch, ...relevant].join(' ');
+  let profile = made.get(key);
+  if (profile === undefined) {
+    profile = makeProfile(relevant, arch);
+    made.set(key, profile);
+  }
+  return profile;
+}
+
+function makeProfile(capabilities: readonly string[], arch: Arch): SeccompSpec {
   const syscalls: Rule[] = [allow(ALLOWED)];
   for (const domain of socketRules()) syscalls.push(domain);
   for (const value of PERSONALITIES) {
