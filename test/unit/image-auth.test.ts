@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { credentials, parseChallenges } from '../../src/image/auth.ts';
+import { digestOf } from '../../src/image/digest.ts';
+import { parseReference } from '../../src/image/reference.ts';
+import { Repository } from '../../src/image/registry.ts';
+import { Transport } from '../../src/image/transport.ts';
+
+const signal = new AbortController().signal;
+
+type Handler = (request: IncomingMessage, response: ServerResponse, base: string) => void;
+
+async function serve(handler: Handler): Promise<AsyncDisposable & { host: string; log: string[] }> {
+  const log: string[] = [];
+  const server = createServer((request, response) => {
+    log.push(`${request.method} ${request.url} ${request.headers.authorization ?? '-'}`);
+    handler(request, response, `http://${host}`);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    host,
+    log,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+function reply(response: ServerResponse, status: number, body: string, headers = {}): void {
+  response.writeHead(status, headers).end(body);
+}
+
+async function withTransport<T>(work: (transport: Transport) => Promise<T>): Promise<T> {
+  const transport = new Transport();
+  try {
+    return await work(transport);
+  } finally {
+    await transport.close();
+  }
+}
+
+test('challenges are read as RFC 9110 writes them', () => {
+  assert.deepEqual(
+    parseChallenges('Bearer realm="https://a/t",service="s, t",scope="repository:x:pull"'),
+    [
+      {
+        scheme: 'bearer',
+        parameters: { realm: 'https://a/t', service: 's, t', scope: 'repository:x:pull' },
+      },
+    ],
+  );
+  assert.deepEqual(parseChallenges('Basic realm="a \\"b\\"", Bearer realm=x, error=y'), [
+    { scheme: 'basic', parameters: { realm: 'a "b"' } },
+    { scheme: 'bearer', parameters: { realm: 'x', error: 'y' } },
+  ]);
+  assert.deepEqual(parseChallenges(''), []);
+});
+
+test('credentials come from fields or from base64', () => {
+  assert.deepEqual(credentials({ username: 'u', password: 'p' }), ['u', 'p']);
+  assert.deepEqual(credentials({ auth: Buffer.from('u:p:q').toString('base64') }), ['u', 'p:q']);
+  assert.equal(credentials(undefined), undefined);
+  assert.throws(() => credentials({ auth: 'bm9jb2xvbg==' }), { kind: 'InvalidArgument' });
+});
+
+test('an anonymous caller gets a bearer token once and keeps it', async () => {
+  const body = JSON.stringify({ schemaVersion: 2 });
+  await using server = await serve((request, response, base) => {
+    if (request.url?.startsWith('/token')) return reply(response, 200, '{"token":"T"}');
+    if (request.headers.authorization === 'Bearer T') return reply(response, 200, body);
+    reply(response, 401, '', {
+      'www-authenticate': `Bearer realm="${base}/token",service="svc",scope="repository:a/b:pull"`,
+    });
+  });
+  await withTransport(async (transport) => {
+    const repository = new Repository(transport, parseReference(`${server.host}/a/b`), undefined);
+    const { digest } = await repository.manifest('latest', signal);
+    assert.equal(digest, digestOf(body));
+    await repository.manifest('latest', signal);
+  });
+  assert.deepEqual(server.log, [
+    'GET /v2/a/b/manifests/latest -',
+    'GET /token?service=svc&scope=repository%3Aa%2Fb%3Apull -',
+    'GET /v2/a/b/manifests/latest Bearer T',
+    'GET /v2/a/b/manifests/latest Bearer T',
+  ]);
+});
+
+test('user and password answer a basic challenge, and a wrong one is told once', async () => {
+  await using server = await serve((request, response) => {
+    const good = `Basic ${Buffer.from('u:p').toString('base64')}`;
+    if (request.headers.authorization === good) return reply(response, 200, '{}');
+    reply(response, 401, '', { 'www-authenticate': 'Basic realm="r"' });
+  });
+  await withTransport(async (transport) => {
+    const reference = parseReference(`${server.host}/a`);
+    await new Repository(transport, reference, { username: 'u', password: 'p' }).manifest(
+      'x',
+      signal,
+    );
+    for (const auth of [undefined, { username: 'u', password: 'wrong' }]) {
+      await assert.rejects(new Repository(transport, reference, auth).manifest('x', signal), {
+        kind: 'FailedPrecondition',
+        reason: 'AuthorizationFailed',
+      });
+    }
+  });
+});
+
+test('credentials do not follow a redirect to another origin', async () => {
+  await using other = await serve((_, response) => reply(response, 200, 'blob'));
+  await using server = await serve((request, response) => {
+    if (!request.headers.authorization) {
+      return reply(response, 401, '', { 'www-authenticate': 'Basic realm="r"' });
+    }
+    reply(response, 307, '', { location: `http://${other.host}/elsewhere` });
+  });
+  await withTransport(async (transport) => {
+    const auth = { username: 'u', password: 'p' };
+    const repository = new Repository(transport, parseReference(`${server.host}/a`), auth);
+    const chunks: Buffer[] = [];
+    for await (const chunk of await repository.blob(digestOf('blob'), signal)) chunks.push(chunk);
+    assert.equal(Buffer.concat(chunks).toString(), 'blob');
+  });
+  assert.deepEqual(other.log, ['GET /elsewhere -']);
+});
+
+test('a registry that fails for a moment is asked again', async () => {
+  let failures = 2;
+  await using server = await serve((_, response) => {
+    if (failures-- > 0) return reply(response, 503, '{"errors":[{"code":"BUSY","message":"b"}]}');
+    reply(response, 200, '{}');
+  });
+  await withTransport(async (transport) => {
+    await new Repository(transport, parseReference(`${server.host}/a`), undefined).manifest(
+      'x',
+      signal,
+    );
+  });
+  assert.equal(server.log.length, 3);
+});
+
+test('a registry that is not there is Unavailable, and a caller that gives up is told so', async () => {
+  await withTransport(async (transport) => {
+    const reference = parseReference('127.0.0.1:1/a');
+    await assert.rejects(
+      new Repository(transport, reference, undefined).manifest('x', AbortSignal.timeout(100)),
+      { kind: 'DeadlineExceeded' },
+    );
+    await assert.rejects(
+      new Repository(transport, reference, undefined).blob(digestOf(''), signal),
+      {
+        kind: 'Unavailable',
+        reason: 'RegistryUnavailable',
+        message: /127\.0\.0\.1:1/,
+      },
+    );
+  });
+});
+
+test('a manifest with another digest than asked for is refused', async () => {
+  await using server = await serve((_, response) => reply(response, 200, 'other'));
+  await withTransport(async (transport) => {
+    const repository = new Repository(transport, parseReference(`${server.host}/a`), undefined);
+    await assert.rejects(repository.manifest(digestOf('wanted'), signal), { kind: 'DataLoss' });
+  });
+});
