@@ -39,27 +39,28 @@ std::string short_path(const std::string& path, std::vector<Fd>* keep) {
   return name;
 }
 
-// Not valid, with errno EINVAL, where the kernel is too old for "lowerdir+".
+// Empty, with errno EINVAL, where the kernel is too old for "lowerdir+": it says so at once (6.5),
+// or takes any key and refuses at the end (before 6.5), or takes no comma in a value.
 Fd mount_with_api(const UnionSpec& spec) {
   Fd context(static_cast<int>(syscall(SYS_fsopen, "overlay", kFsopenCloexec)));
   if (!context) fail_errno("open overlay", spec.upper);
   std::vector<Fd> keep;
-  for (const std::string& lower : spec.lower) {
-    if (configure(context.get(), kSetString, "lowerdir+", short_path(lower, &keep).c_str()) != 0) {
-      if (errno == EINVAL) return {};
-      fail_errno("overlay lower directory", lower);
+  // False for EINVAL; fails for anything else.
+  auto set = [&](const char* key, const std::string& path) {
+    if (configure(context.get(), kSetString, key, short_path(path, &keep).c_str()) == 0) {
+      return true;
     }
+    if (errno != EINVAL) fail_errno(std::string("set overlay ") + key, path);
+    return false;
+  };
+  for (const std::string& lower : spec.lower) {
+    if (!set("lowerdir+", lower)) return {};
   }
-  if (configure(context.get(), kSetString, "upperdir", short_path(spec.upper, &keep).c_str()) !=
-      0) {
-    fail_errno("overlay upper directory", spec.upper);
-  }
-  if (configure(context.get(), kSetString, "workdir", short_path(spec.work, &keep).c_str()) != 0) {
-    fail_errno("overlay work directory", spec.work);
-  }
+  if (!set("upperdir", spec.upper) || !set("workdir", spec.work)) return {};
   for (const char* option : kOff) configure(context.get(), kSetString, option, "off");
   configure(context.get(), kSetFlag, "volatile", nullptr);
   if (configure(context.get(), kCmdCreate, nullptr, nullptr) != 0) {
+    if (errno == EINVAL) return {};
     fail_errno("mount overlay", spec.upper);
   }
   Fd mount(static_cast<int>(syscall(SYS_fsmount, context.get(), kFsmountCloexec, 0)));
@@ -148,7 +149,7 @@ Fd open_union(const UnionSpec& spec, UnionMethod method) {
   if (method != UnionMethod::kThread) {
     Fd root = mount_with_api(spec);
     if (root) return root;
-    if (method == UnionMethod::kMountApi) fail_errno("overlay lower directory", spec.upper);
+    if (method == UnionMethod::kMountApi) fail_errno("mount overlay", spec.upper);
   }
   return mount_in_thread(spec);
 }

@@ -158,8 +158,11 @@ export class ImageService {
     return imageFsInfo(this.#root, this.#parts.content, this.#parts.layers);
   }
 
-  /** Waits for removals that are under way and closes connections to registries. */
+  /** Aborts pulls, waits for what is under way to end, closes connections to registries. */
   async close(): Promise<void> {
+    const reason = new CoracleError('Unavailable', 'the runtime is closing');
+    await this.#pulls.drain(reason);
+    await this.#parts.unpacker.drain(reason);
     await this.#parts.collector.idle();
     await this.#transport.close();
   }

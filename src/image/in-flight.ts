@@ -12,6 +12,8 @@ interface Task<T> {
  */
 export class InFlight<T> {
   readonly #tasks = new Map<string, Task<T>>();
+  /** Also what has no caller any more and is being torn down. */
+  readonly #running = new Set<Promise<T>>();
 
   /** Joins the work of this key, or starts it. Rejects with Cancelled for a caller that gave up. */
   async run(
@@ -42,12 +44,20 @@ export class InFlight<T> {
     }
   }
 
+  /** Aborts all work and resolves when it has ended; callers that still wait get the rejection. */
+  async drain(reason: Error): Promise<void> {
+    for (const task of this.#tasks.values()) task.abort.abort(reason);
+    while (this.#running.size > 0) await Promise.allSettled(this.#running);
+  }
+
   #start(key: string, start: (signal: AbortSignal) => Promise<T>): Task<T> {
     const abort = new AbortController();
     const promise = start(abort.signal);
     const task: Task<T> = { promise, abort, waiting: 0 };
     this.#tasks.set(key, task);
+    this.#running.add(promise);
     const forget = () => {
+      this.#running.delete(promise);
       if (this.#tasks.get(key) === task) this.#tasks.delete(key);
     };
     // Also takes the rejection that nobody may be waiting for any more.

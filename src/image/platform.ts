@@ -2,7 +2,7 @@
 export interface Platform {
   os: string;
   architecture: string;
-  variant?: string | undefined;
+  variant?: string;
 }
 
 const ARCHITECTURES: Partial<Record<NodeJS.Architecture, string>> = {

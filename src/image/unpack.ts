@@ -49,6 +49,11 @@ export class Unpacker {
     }
   }
 
+  /** Stops what is under way and resolves when nothing of it is left. */
+  drain(reason: Error): Promise<void> {
+    return this.#inFlight.drain(reason);
+  }
+
   async #unpackOne(
     chainId: Digest,
     diffId: Digest,
@@ -117,12 +122,16 @@ export async function detectCompression(path: string): Promise<LayerSource['comp
   }
 }
 
+const NAME_ERRORS = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EINVAL', 'EPERM']);
+
 function layerError(error: unknown, blob: Digest, what: string): CoracleError {
   const native = error as Partial<NativeError>;
   const full = native.code === 'ENOSPC' || native.code === 'EDQUOT';
-  // Without errno, or with one that the data's own names and sizes caused, the layer is at fault.
+  // The data is at fault where no system call failed, where it went too far, or where a name inside
+  // the tree could not be made: those names are relative.
+  const inside = native.path !== undefined && !native.path.startsWith('/');
   const data =
-    native.errno === 0 || ['EFBIG', 'ENAMETOOLONG', 'EINVAL'].includes(native.code ?? '');
+    native.errno === 0 || native.code === 'EFBIG' || (inside && NAME_ERRORS.has(native.code ?? ''));
   return new CoracleError(
     full ? 'ResourceExhausted' : data ? 'DataLoss' : 'Internal',
     `${what}: layer ${blob}: ${messageOf(error)}`,
