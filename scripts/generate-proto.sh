@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Generates src/cri/gen/cri.ts from proto/cri.proto.
+# Generates src/cri/gen/*.ts from proto/*.proto.
 #
-# A development step: its result is committed, so that building and installing need neither protoc
+# A development step: its results are committed, so that building and installing need neither protoc
 # nor ts-proto. Needs protoc (Debian: protobuf-compiler) and the devDependencies.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,10 +28,11 @@ protoc \
   --plugin=node_modules/.bin/protoc-gen-ts_proto \
   --ts_proto_out=src/cri/gen \
   --ts_proto_opt="$(IFS=,; echo "${options[*]}")" \
-  --proto_path=proto cri.proto
+  --proto_path=proto cri.proto coracle.proto
 
 # The generated bodies pass Buffers where older @types/node declarations and a newer compiler's
 # Uint8Array disagree. Its users are still checked against the types that it exports.
-generated=src/cri/gen/cri.ts
-{ echo '// @ts-nocheck'; cat "$generated"; } >"$generated.tmp"
-mv "$generated.tmp" "$generated"
+for generated in src/cri/gen/cri.ts src/cri/gen/coracle.ts; do
+  { echo '// @ts-nocheck'; cat "$generated"; } >"$generated.tmp"
+  mv "$generated.tmp" "$generated"
+done

@@ -1,4 +1,5 @@
 import { Client, credentials, type MethodDefinition, type ServiceError } from '@grpc/grpc-js';
+import { AdminServiceService } from '../cri/gen/coracle.ts';
 import { ImageServiceService, ImageSpec, PullImageRequest } from '../cri/gen/cri.ts';
 import { answers, socketPathOf } from '../cri/socket.ts';
 import { CoracleError } from '../errors.ts';
@@ -17,6 +18,8 @@ export interface ListedImage {
 export interface ImageBackend {
   pull(name: string): Promise<string>;
   list(): Promise<ListedImage[]>;
+  /** `path` is absolute. Returns a name, or the id, of each image. */
+  import(path: string, tag?: string): Promise<string[]>;
   /** False where there was no such image. */
   remove(name: string): Promise<boolean>;
 }
@@ -44,6 +47,7 @@ async function inProcess<T>(
     return await work({
       pull: async (name) => (await images.pull(name)).imageRef,
       list: async () => images.list(),
+      import: (path, tag) => images.import(path, tag === undefined ? {} : { tag }),
       remove: async (name) => {
         const found = images.status(name) !== undefined;
         await images.remove(name);
@@ -73,6 +77,10 @@ async function viaServer<T>(
       list: async () => {
         const { images } = await call(client, listImages, { filter: undefined });
         return images.map((image) => ({ ...image, size: Number(image.size) }));
+      },
+      import: async (path, tag = '') => {
+        const { importImage } = AdminServiceService;
+        return (await call(client, importImage, { path, tag })).names;
       },
       remove: async (name) => {
         const image = named(name);

@@ -3,9 +3,11 @@ import type { Unary } from './call.ts';
 import { containerStatus } from './container-status.ts';
 import { createContainer } from './create-container.ts';
 import { execSync } from './exec-sync.ts';
+import type { AdminServiceService } from './gen/coracle.ts';
 import type { ImageServiceService, RuntimeServiceService } from './gen/cri.ts';
 import { imageFsInfo } from './image-fs-info.ts';
 import { imageStatus } from './image-status.ts';
+import { importImage } from './import-image.ts';
 import { listContainers } from './list-containers.ts';
 import { listImages } from './list-images.ts';
 import { listPodSandbox } from './list-pod-sandbox.ts';
@@ -62,5 +64,7 @@ const imageService: Methods<typeof ImageServiceService> = {
   imageFsInfo,
 };
 
+const adminService: Methods<typeof AdminServiceService> = { importImage };
+
 /** The methods that Coracle has, for `serveCri`. */
-export const handlers = { ...runtimeService, ...imageService };
+export const handlers = { ...runtimeService, ...imageService, ...adminService };

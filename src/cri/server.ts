@@ -11,6 +11,7 @@ import { CoracleError } from '../errors.ts';
 import type { Logger } from '../runtime/context.ts';
 import type { Unary } from './call.ts';
 import { codeOf, isOwnFault, toServiceError } from './errors.ts';
+import { AdminServiceService } from './gen/coracle.ts';
 import { ImageServiceService, RuntimeServiceService } from './gen/cri.ts';
 import { claimSocket, publishSocket, type SocketPath, socketPathOf } from './socket.ts';
 
@@ -28,13 +29,17 @@ const DRAIN_MS = 5_000;
 /** Fields that tell which object a request is about. Others may hold credentials. */
 const LOGGED_FIELDS = ['podSandboxId', 'containerId', 'runtimeHandler'] as const;
 
-type RuntimeMethod = keyof typeof RuntimeServiceService;
-type ImageMethod = keyof typeof ImageServiceService;
+const SERVICES = [RuntimeServiceService, ImageServiceService, AdminServiceService] as const;
+
+type Method =
+  | keyof typeof RuntimeServiceService
+  | keyof typeof ImageServiceService
+  | keyof typeof AdminServiceService;
 
 /** The methods that exist, by the names in the generated services; the rest is Unimplemented. */
 export type Handlers<Context> = {
   // biome-ignore lint/suspicious/noExplicitAny: each method's own types are checked in handlers.ts
-  readonly [Method in RuntimeMethod | ImageMethod]?: Unary<any, any, Context>;
+  readonly [Name in Method]?: Unary<any, any, Context>;
 };
 
 /** What is served. */
@@ -68,7 +73,7 @@ export async function serveCri<Context>(
     'grpc.max_receive_message_length': MAX_RECEIVE,
     'grpc.max_send_message_length': MAX_SEND,
   });
-  for (const service of [RuntimeServiceService, ImageServiceService]) {
+  for (const service of SERVICES) {
     server.addService(service, implement(service, backend, handlers));
   }
   const withdraw = await bind(server, socket);
@@ -116,7 +121,7 @@ function implement<Context>(
   const methods: UntypedServiceImplementation = {};
   for (const [name, definition] of Object.entries(service)) {
     const method = definition.path.slice(definition.path.lastIndexOf('/') + 1);
-    const handler = handlers[name as RuntimeMethod | ImageMethod];
+    const handler = handlers[name as Method];
     if (definition.responseStream) methods[name] = unimplementedStream(method);
     else methods[name] = unary(backend, method, handler ?? unimplemented(method));
   }
