@@ -39,12 +39,14 @@ void Connection::close() {
   socket_.reset();
 }
 
-Connection::Sent Connection::send_now(const uint8_t* bytes, size_t size, int fd) {
-  iovec vector{const_cast<uint8_t*>(bytes), size};
+Connection::Sent Connection::send_now(const Frame& frame, const uint8_t* body, size_t size,
+                                      int fd) {
+  iovec vectors[2] = {{const_cast<Frame*>(&frame), sizeof(frame)},
+                      {const_cast<uint8_t*>(body), size}};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr header{};
-  header.msg_iov = &vector;
-  header.msg_iovlen = 1;
+  header.msg_iov = vectors;
+  header.msg_iovlen = 2;
   if (fd >= 0) {
     header.msg_control = control;
     header.msg_controllen = sizeof(control);
@@ -58,9 +60,9 @@ Connection::Sent Connection::send_now(const uint8_t* bytes, size_t size, int fd)
   return errno == EAGAIN || errno == EINTR ? Sent::kLater : Sent::kBroken;
 }
 
-bool Connection::send(const uint8_t* bytes, size_t size, Fd fd) {
+bool Connection::send(const Frame& frame, const uint8_t* body, size_t size, Fd fd) {
   if (!has_queue()) {
-    const Sent sent = send_now(bytes, size, fd.get());
+    const Sent sent = send_now(frame, body, size, fd.get());
     if (sent != Sent::kLater) return sent == Sent::kYes;
   }
   uint8_t* queue = queue_.data();
@@ -72,9 +74,9 @@ bool Connection::send(const uint8_t* bytes, size_t size, Fd fd) {
     head_ = 0;
   }
   if (kQueueBytes - tail_ < needed) return false;
-  const Queued entry{static_cast<uint32_t>(size), fd.release()};
+  const Queued entry{frame, static_cast<uint32_t>(size), fd.release()};
   memcpy(queue + tail_, &entry, sizeof(entry));
-  memcpy(queue + tail_ + sizeof(entry), bytes, size);
+  if (size != 0) memcpy(queue + tail_ + sizeof(entry), body, size);
   tail_ += needed;
   return true;
 }
@@ -83,7 +85,8 @@ bool Connection::flush() {
   while (has_queue()) {
     Queued next;
     memcpy(&next, queue_.data() + head_, sizeof(next));
-    const Sent sent = send_now(queue_.data() + head_ + sizeof(next), next.size, next.fd);
+    const Sent sent =
+        send_now(next.frame, queue_.data() + head_ + sizeof(next), next.size, next.fd);
     if (sent == Sent::kLater) return true;
     if (sent == Sent::kBroken) return false;
     Fd(next.fd).reset();

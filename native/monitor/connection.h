@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "native/monitor/pages.h"
+#include "native/plan/protocol.h"
 #include "native/sys/fd.h"
 
 namespace coracle {
@@ -19,9 +20,9 @@ class Connection {
   void open(Fd socket, uint32_t generation);
   void close();
 
-  // One datagram and at most one descriptor, which is taken. False: the connection is broken or
-  // its queue is full, close it.
-  bool send(const uint8_t* bytes, size_t size, Fd fd);
+  // One datagram, `frame` and `size` bytes of body, and at most one descriptor, which is taken.
+  // False: the connection is broken or its queue is full, close it.
+  bool send(const Frame& frame, const uint8_t* body, size_t size, Fd fd);
   // Sends what is queued, as far as the socket takes it. False as above.
   bool flush();
 
@@ -32,11 +33,12 @@ class Connection {
 
  private:
   struct Queued {
+    Frame frame;
     uint32_t size;
     int fd;
   };
   enum class Sent : uint8_t { kYes, kLater, kBroken };
-  Sent send_now(const uint8_t* bytes, size_t size, int fd);
+  Sent send_now(const Frame& frame, const uint8_t* body, size_t size, int fd);
 
   Fd socket_;
   uint32_t generation_ = 0;

@@ -12,15 +12,15 @@ struct Empty {};
 template <typename A>
 void fields(A&, auto&, Empty*) {}
 
-// Sends a frame with an encoded body; a large body goes into a memfd. A client that can't take it
-// is closed.
+// Sends a frame with an encoded body; a body beyond kInlineBody goes into a memfd. A client that
+// can't take it is closed.
 void send_body(Monitor& monitor, const PendingReply& to, const uint8_t* body, size_t size, Fd fd);
 
 // To every client, sequence 0.
 void send_event(Monitor& monitor, MessageType type, const uint8_t* body, size_t size);
 
 // Largest body of a reply that is not a list of entries: an outcome with a path, 256 groups.
-inline constexpr size_t kSmallBody = 8192;
+inline constexpr size_t kSmallBody = 2048;
 
 template <typename T>
 void reply(Monitor& monitor, const PendingReply& to, const T& message, Fd fd = Fd()) {

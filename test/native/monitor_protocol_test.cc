@@ -92,9 +92,9 @@ TEST_CASE("many requests on one connection at once are all answered" * kUnprivil
 
 TEST_CASE("a list of entries beyond a datagram comes in a memfd" * kUnprivileged) {
   TestPod pod;
-  const int entries = 150;
+  const int entries = 700;
   for (int count = 0; count < entries; ++count) {
-    REQUIRE(pod.launch({.id = "a-rather-long-name-for-an-entry-of-a-pod-" + std::to_string(count),
+    REQUIRE(pod.launch({.id = "a-rather-long-name-for-an-entry-of-a-pod-with-very-many-of-them-" + std::to_string(count),
                         .argv = {"sh"}})
                 .ok());
   }
