@@ -31,6 +31,8 @@ export interface ImagesOptions {
   native: ImageAddon;
   /** Default: this host's. */
   platform?: Platform;
+  /** Told what could not be removed; the next removal and the next start try again. */
+  onLeftover?: (error: unknown) => void;
 }
 
 export interface PullOptions {
@@ -51,6 +53,7 @@ export class ImageService {
   readonly #parts: InstallParts & { layers: LayerDirectories };
   readonly #leases: Leases;
   readonly #holds: Holds;
+  readonly #onLeftover: (error: unknown) => void;
   readonly #transport = new Transport();
   readonly #pulls = new InFlight<ImageRecord>();
 
@@ -59,11 +62,13 @@ export class ImageService {
     parts: InstallParts & { layers: LayerDirectories },
     leases: Leases,
     holds: Holds,
+    onLeftover: (error: unknown) => void,
   ) {
     this.#root = root;
     this.#parts = parts;
     this.#leases = leases;
     this.#holds = holds;
+    this.#onLeftover = onLeftover;
   }
 
   /**
@@ -144,14 +149,13 @@ export class ImageService {
   release(imageId: string, holder: string): void {
     if (!this.#holds.remove(imageId, holder)) return;
     if (this.#parts.records.get(imageId)?.removed !== true) return;
-    // What cannot be freed now is met again by the next sweep.
-    this.#parts.collector.sweep().catch(() => undefined);
+    this.#parts.collector.sweep().catch(this.#onLeftover);
   }
 
   /** To be called once after a restart, when every container holds its image again. */
   async recovered(): Promise<void> {
     for (const record of this.#parts.records.all()) this.#holds.remove(record.id, RECOVERY);
-    await this.#parts.collector.sweep();
+    await this.#parts.collector.sweep().catch(this.#onLeftover);
   }
 
   fsInfo(): Promise<ImageFsInfo> {
@@ -185,11 +189,11 @@ export class ImageService {
 
 /** Opens the images of a root directory and throws away what a crash has left half made. */
 export async function openImages(options: ImagesOptions): Promise<ImageService> {
-  const { root, native } = options;
+  const { root, native, onLeftover = () => {} } = options;
   await mkdir(root, { recursive: true, mode: 0o711 });
   const metadata = imageMetadata(options.store);
   const content = await ContentStore.open(root);
-  const layers = await LayerDirectories.open(root, metadata, native);
+  const layers = await LayerDirectories.open(root, metadata, native, onLeftover);
   const records = new ImageRecords(metadata);
   const leases = new Leases();
   const holds = new Holds();
@@ -198,11 +202,11 @@ export async function openImages(options: ImagesOptions): Promise<ImageService> 
     else if (record.removed) holds.add(record.id, RECOVERY);
   }
   const collector = new Collector({ content, layers, records, leases, holds });
-  await collector.sweep();
+  await collector.sweep().catch(onLeftover);
   const unpacker = new Unpacker(content, layers, native);
   const platform = options.platform ?? hostPlatform();
   const parts = { content, layers, records, collector, unpacker, platform };
-  return new ImageService(root, parts, leases, holds);
+  return new ImageService(root, parts, leases, holds, onLeftover);
 }
 
 async function isWhole(

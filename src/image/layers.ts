@@ -34,6 +34,7 @@ export class LayerDirectories {
     root: string,
     metadata: ImageMetadata,
     native: ImageAddon,
+    onLeftover: (error: unknown) => void,
   ): Promise<LayerDirectories> {
     const layers = new LayerDirectories(root, metadata, native);
     await mkdir(join(root, 'layers', String(EMPTY), 'fs'), { recursive: true, mode: 0o755 });
@@ -42,7 +43,13 @@ export class LayerDirectories {
       else await metadata.layers.remove(chainId);
     }
     for (const name of await readdir(join(root, 'layers'))) {
-      if (!layers.#taken.has(Number(name))) await layers.#removeTree(join(root, 'layers', name));
+      const directory = Number(name);
+      if (layers.#taken.has(directory)) continue;
+      await layers.#removeTree(join(root, 'layers', name)).catch((error: unknown) => {
+        // Its number must not be given to another layer.
+        layers.#taken.add(directory);
+        onLeftover(error);
+      });
     }
     return layers;
   }

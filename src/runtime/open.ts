@@ -68,8 +68,14 @@ async function assemble(
     ...containerNames.rebuild(containers.list().map((each) => each.record)),
   ];
   for (const { id, name } of clashes) log.error({ id, name }, 'two records have the same name');
-  const images = await openImages({ root: options.root, store, native: addon });
+  const images = await openImages({
+    root: options.root,
+    store,
+    native: addon,
+    onLeftover: (err) => log.warn({ err }, 'files of removed images are still there'),
+  });
   for (const { record } of containers.list()) images.hold(record.imageId, record.id);
+  await images.recovered();
   const host = await diagnose(options);
   const cgroups = await readCgroupLayout();
   return {
@@ -100,6 +106,7 @@ async function assemble(
 export async function closeRuntime(ctx: RuntimeContext): Promise<void> {
   ctx.closing = true;
   ctx.monitors.closeAll();
+  await ctx.images.close();
   await ctx.store.close();
   await ctx.lock.release();
 }
