@@ -130,44 +130,80 @@ Napi::Value kill_process(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// An AbortSignal sets the flag that the worker looks at.
-void follow_abort(const JsField& signal, const std::shared_ptr<std::atomic<bool>>& cancelled) {
-  if (signal.missing()) return;
-  if (signal.get("aborted").boolean()) cancelled->store(true);
-  const JsField listen = signal.get("addEventListener");
-  if (!listen.value().IsFunction()) listen.wrong("a function");
-  const Napi::Env env = signal.value().Env();
-  const Napi::Function on_abort = Napi::Function::New(
-      env, [cancelled](const Napi::CallbackInfo&) { cancelled->store(true); }, "onAbort");
-  listen.value().As<Napi::Function>().Call(signal.value(),
-                                           {Napi::String::New(env, "abort"), on_abort});
-}
+// An AbortSignal that sets the flag a worker looks at, until it is let go.
+class AbortWatch {
+ public:
+  AbortWatch(const JsField& signal, const std::shared_ptr<std::atomic<bool>>& cancelled) {
+    if (signal.missing()) return;
+    if (signal.get("aborted").boolean()) cancelled->store(true);
+    const Napi::Function listener = Napi::Function::New(
+        signal.value().Env(), [cancelled](const Napi::CallbackInfo&) { cancelled->store(true); },
+        "onAbort");
+    call(signal.value().As<Napi::Object>(), "addEventListener", listener);
+    signal_ = Napi::Persistent(signal.value().As<Napi::Object>());
+    listener_ = Napi::Persistent(listener);
+  }
+  void let_go() {
+    if (!signal_.IsEmpty()) call(signal_.Value(), "removeEventListener", listener_.Value());
+    signal_.Reset();
+    listener_.Reset();
+  }
 
-struct LayerRequest {
-  ApplyLayerOptions options;
-  std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
+ private:
+  static void call(Napi::Object signal, const char* method, Napi::Function listener) {
+    const JsField field(signal, "signal");
+    const JsField function = field.get(method);
+    if (!function.value().IsFunction()) function.wrong("a function");
+    function.value().As<Napi::Function>().Call(
+        signal, {Napi::String::New(signal.Env(), "abort"), listener});
+  }
+
+  Napi::ObjectReference signal_;
+  Napi::FunctionReference listener_;
 };
 
+struct LayerWork {
+  ApplyLayerOptions options;
+  ApplyLayerResult result;
+  Failure failure;
+};
+
+Napi::Value layer_result(Napi::Env env, const ApplyLayerResult& result) {
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("digest", result.digest);
+  out.Set("diffId", result.diff_id);
+  out.Set("size", Napi::BigInt::New(env, result.size));
+  out.Set("entries", Napi::Number::New(env, static_cast<double>(result.entries)));
+  return out;
+}
+
 Napi::Value apply_layer(const Napi::CallbackInfo& info) {
-  return job<LayerRequest, ApplyLayerResult>(
-      info.Env(),
-      [&] {
-        LayerRequest request{read_layer(JsField(info[0], "options"))};
-        follow_abort(JsField(info[1], "signal"), request.cancelled);
-        request.options.cancelled = request.cancelled.get();
-        return request;
-      },
-      [](const LayerRequest& request, ApplyLayerResult* result) {
-        return to_failure(coracle::apply_layer(request.options, result));
-      },
-      [](Napi::Env env, ApplyLayerResult& result) -> Napi::Value {
-        Napi::Object out = Napi::Object::New(env);
-        out.Set("digest", result.digest);
-        out.Set("diffId", result.diff_id);
-        out.Set("size", Napi::BigInt::New(env, result.size));
-        out.Set("entries", Napi::Number::New(env, static_cast<double>(result.entries)));
-        return out;
+  const Settler settler(info.Env());
+  try {
+    auto layer = std::make_shared<LayerWork>();
+    auto cancelled = std::make_shared<std::atomic<bool>>(false);
+    layer->options = read_layer(JsField(info[0], "options"));
+    layer->options.cancelled = cancelled.get();
+    auto abort = std::make_shared<AbortWatch>(JsField(info[1], "signal"), cancelled);
+    LongWorks::Callbacks callbacks;
+    callbacks.work = [=] {
+      layer->failure = to_failure(coracle::apply_layer(layer->options, &layer->result));
+    };
+    callbacks.done = [=] {
+      enter_javascript(settler.env(), [&] {
+        abort->let_go();
+        if (layer->failure.failed()) return settler.reject(layer->failure);
+        settler.resolve(layer_result(settler.env(), layer->result));
       });
+    };
+    callbacks.cancel = [=] { cancelled->store(true); };
+    Environment& environment = Environment::of(info.Env());
+    const int code = environment.long_works.start(environment.loop, std::move(callbacks));
+    if (code != 0) settler.reject(Failure{code, "start a thread", {}});
+  } catch (const Napi::Error& error) {
+    settler.reject(error.Value());
+  }
+  return settler.promise();
 }
 
 Napi::Value helper_result(Napi::Env env, const HelperResult& result) {

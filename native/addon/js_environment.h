@@ -15,6 +15,7 @@
 
 #include "native/addon/helper_process.h"
 #include "native/addon/js_values.h"
+#include "native/addon/long_work.h"
 #include "native/addon/monitor_client.h"
 #include "native/addon/sealed_executable.h"
 
@@ -33,6 +34,7 @@ class Environment {
   std::vector<uint8_t> receive_buffer;
   std::set<std::shared_ptr<MonitorClient>> clients;
   std::list<std::unique_ptr<HelperProcess>> helpers;
+  LongWorks long_works;
   Napi::FunctionReference prepared_plan, monitor_connection;  // constructors
 
   // Reaps a monitor that this process has started, once it exits.

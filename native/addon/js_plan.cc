@@ -79,9 +79,9 @@ EncodedPlan read_plan(const JsField& plan) {
   if (count == 0) steps.wrong("a list that ends with an execve step");
   for (uint32_t i = 0; i < count; i++) {
     const JsField step = steps.at(i);
-    read_step(step, builder);
+    const bool is_execve = read_step(step, builder) == Op::kExecve;
     const bool is_last = i + 1 == count;
-    if ((step.get("op").string() == "execve") != is_last) {
+    if (is_execve != is_last) {
       step.wrong(is_last ? "an execve step: it is the last" : "no execve step: it is not the last");
     }
   }

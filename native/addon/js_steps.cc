@@ -163,47 +163,50 @@ void read_execve(const JsField& in, PlanBuilder& out) {
 }
 
 struct StepReader {
-  std::string_view op;
+  std::string_view name;
+  Op op;
   void (*read)(const JsField&, PlanBuilder&);
 };
 
 constexpr StepReader kReaders[] = {
-    {"joinCgroup", read_join_cgroup},
-    {"unshare", read_unshare},
-    {"joinNamespaces", read_join_namespaces},
-    {"hostname", read_hostname},
-    {"overlay", read_overlay},
-    {"rootBind", read_root_bind},
-    {"mount", read_mount},
-    {"bind", read_bind},
-    {"podShm", read_target<PodShm>},
-    {"mkdir", read_mkdir},
-    {"mknod", read_mknod},
-    {"symlink", read_symlink},
-    {"console", read_console},
-    {"pivot", read_pivot},
-    {"mask", read_target<Mask>},
-    {"readonlyPath", read_target<ReadonlyPath>},
-    {"sysctl", read_sysctl},
-    {"rlimit", read_rlimit},
-    {"oomScoreAdj", read_oom_score_adj},
-    {"user", read_user},
-    {"capabilities", read_capabilities},
-    {"noNewPrivs", read_no_new_privs},
-    {"seccomp", read_seccomp},
-    {"cwd", read_cwd},
-    {"umask", read_umask},
-    {"execve", read_execve},
+    {"joinCgroup", Op::kJoinCgroup, read_join_cgroup},
+    {"unshare", Op::kUnshare, read_unshare},
+    {"joinNamespaces", Op::kJoinNamespaces, read_join_namespaces},
+    {"hostname", Op::kHostname, read_hostname},
+    {"overlay", Op::kOverlay, read_overlay},
+    {"rootBind", Op::kRootBind, read_root_bind},
+    {"mount", Op::kMount, read_mount},
+    {"bind", Op::kBind, read_bind},
+    {"podShm", Op::kPodShm, read_target<PodShm>},
+    {"mkdir", Op::kMkdir, read_mkdir},
+    {"mknod", Op::kMknod, read_mknod},
+    {"symlink", Op::kSymlink, read_symlink},
+    {"console", Op::kConsole, read_console},
+    {"pivot", Op::kPivot, read_pivot},
+    {"mask", Op::kMask, read_target<Mask>},
+    {"readonlyPath", Op::kReadonlyPath, read_target<ReadonlyPath>},
+    {"sysctl", Op::kSysctl, read_sysctl},
+    {"rlimit", Op::kRlimit, read_rlimit},
+    {"oomScoreAdj", Op::kOomScoreAdj, read_oom_score_adj},
+    {"user", Op::kUser, read_user},
+    {"capabilities", Op::kCapabilities, read_capabilities},
+    {"noNewPrivs", Op::kNoNewPrivs, read_no_new_privs},
+    {"seccomp", Op::kSeccomp, read_seccomp},
+    {"cwd", Op::kCwd, read_cwd},
+    {"umask", Op::kUmask, read_umask},
+    {"execve", Op::kExecve, read_execve},
 };
 static_assert(std::size(kReaders) == static_cast<size_t>(Op::kExecve));
 
 }  // namespace
 
-void read_step(const JsField& step, PlanBuilder& builder) {
+Op read_step(const JsField& step, PlanBuilder& builder) {
   const JsField op = step.get("op");
   const std::string name = op.string();
   for (const StepReader& reader : kReaders) {
-    if (reader.op == name) return reader.read(step, builder);
+    if (reader.name != name) continue;
+    reader.read(step, builder);
+    return reader.op;
   }
   op.wrong("the name of a step, not '" + name + "'");
 }

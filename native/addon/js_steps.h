@@ -7,8 +7,8 @@
 
 namespace coracle {
 
-// Appends the step to the plan. Throws a TypeError that names the field.
-void read_step(const JsField& step, PlanBuilder& builder);
+// Appends the step to the plan and tells which it was. Throws a TypeError that names the field.
+Op read_step(const JsField& step, PlanBuilder& builder);
 
 }  // namespace coracle
 
