@@ -1,6 +1,7 @@
 import { CoracleError } from '../errors.ts';
 import type { LinuxResources } from '../spec/config.ts';
 import type { Cell, CellRules } from './cell.ts';
+import { timesFromText, timesToText } from './record-codec.ts';
 import type { Codec } from './table.ts';
 
 /** As whom a container's first process runs, as it was found in the container's own files. */
@@ -89,6 +90,8 @@ export function ended(status: ContainerStatus, ending: Ending): ContainerStatus 
   };
 }
 
+const TIMES = ['createdAt', 'startedAt', 'finishedAt'] as const;
+
 /**
  * Where a container may go (SS-2), besides staying where it is:
  *
@@ -111,7 +114,7 @@ export const containerStatusRules: CellRules<ContainerStatus> = {
     if (from !== to && !MOVES[from].includes(to)) {
       throw refused(`a container cannot go from ${from} to ${to}`);
     }
-    for (const time of ['createdAt', 'startedAt', 'finishedAt'] as const) {
+    for (const time of TIMES) {
       if (after[time] !== before[time] && before[time] !== 0n) throw refused(`${time} is set once`);
     }
     if (after.finishedAt !== 0n && after.finishedAt < after.startedAt) {
@@ -137,14 +140,10 @@ function refused(why: string): CoracleError {
 export const containerStatusCodec: Codec<ContainerStatus> = {
   version: 1,
   encode({ starting: _starting, removing: _removing, unknown: _unknown, ...persisted }) {
-    return persisted;
+    return timesToText(persisted, TIMES);
   },
   decode(data) {
-    if (typeof data !== 'object' || data === null) throw new TypeError('not an object');
-    const given = data as Record<string, unknown>;
-    for (const time of ['createdAt', 'startedAt', 'finishedAt']) {
-      if (typeof given[time] !== 'bigint') throw new TypeError(`${time} is no time`);
-    }
+    const given = timesFromText(data, TIMES);
     for (const number of ['exitCode', 'pid']) {
       if (!Number.isInteger(given[number])) throw new TypeError(`${number} is no integer`);
     }
