@@ -1,0 +1,134 @@
+// Runs the test suites and ends with one line of totals; fails if anything failed.
+//
+//     node scripts/test.mjs [check] [unit] [native] [integration]      default: all, in this order
+//
+// Suites that need root or tools skip themselves and say why; so does this script.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { filesBelow, has, heading, root, run } from './run-step.mjs';
+
+/** The longest that one test file may take, ms. */
+const FILE_TIMEOUT = 300_000;
+const NATIVE_BUILD = 'build-dev/native';
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+/** Why something was skipped → how often. */
+const reasons = new Map();
+
+function skipped(reason, count = 1) {
+  reasons.set(reason, (reasons.get(reason) ?? 0) + count);
+}
+
+function count({ passed = 0, failed = 0, skipped: left = 0 }) {
+  total.passed += passed;
+  total.failed += failed;
+  total.skipped += left;
+}
+
+const number = (text, pattern) => Number(text.match(pattern)?.[1] ?? 0);
+
+async function check() {
+  const { output, status } = await run(process.execPath, ['scripts/check.mjs']);
+  const failed = number(output, /^check: .* (\d+) failed/m);
+  count({
+    passed: number(output, /^check: (\d+) passed/m),
+    failed: status === 0 ? failed : Math.max(1, failed),
+    skipped: number(output, /^check: .* (\d+) skipped$/m),
+  });
+  for (const [, reason] of output.matchAll(/^skipped: (.*)$/gm)) skipped(reason);
+}
+
+/** Test files through node:test; what is shown is the spec report, what is counted the TAP one. */
+async function nodeTests(folders, options) {
+  const files = folders.flatMap((folder) => filesBelow(folder, ['.test.ts']));
+  if (files.length === 0) {
+    console.log('no test files');
+    return;
+  }
+  const scratch = mkdtempSync(join(tmpdir(), 'coracle-test-'));
+  const report = join(scratch, 'report.tap');
+  try {
+    const { status } = await run(process.execPath, [
+      '--import',
+      'tsx',
+      '--test',
+      `--test-timeout=${FILE_TIMEOUT}`,
+      '--test-reporter=spec',
+      '--test-reporter-destination=stdout',
+      '--test-reporter=tap',
+      `--test-reporter-destination=${report}`,
+      ...options,
+      ...files,
+    ]);
+    const tap = readFileSync(report, 'utf8');
+    const failed = number(tap, /^# fail (\d+)$/m) + number(tap, /^# cancelled (\d+)$/m);
+    count({
+      passed: number(tap, /^# pass (\d+)$/m),
+      failed: status === 0 ? failed : Math.max(1, failed),
+      skipped: number(tap, /^# skipped (\d+)$/m),
+    });
+    for (const [, reason] of tap.matchAll(/^\s*ok \d+ .*# SKIP ?(.*)$/gm)) {
+      skipped(reason === '' ? 'no reason given' : reason);
+    }
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+}
+
+async function native() {
+  if (!has('cmake')) {
+    console.log('skipped: cmake is not installed');
+    count({ skipped: 1 });
+    skipped('cmake is not installed');
+    return;
+  }
+  for (const args of [
+    ['-S', '.', '-B', NATIVE_BUILD],
+    ['--build', NATIVE_BUILD, '--target', 'coracle-native-test', '--parallel', '2'],
+  ]) {
+    const { status, output } = await run('cmake', args, { quiet: true });
+    if (status === 0) continue;
+    console.log(output);
+    count({ failed: 1 });
+    return;
+  }
+  const { status, output } = await run(join(root, NATIVE_BUILD, 'coracle-native-test'), []);
+  const failed = number(output, /test cases:.*\|\s*(\d+) failed/);
+  count({
+    passed: number(output, /test cases:.*\|\s*(\d+) passed/),
+    failed: status === 0 ? failed : Math.max(1, failed),
+    skipped: number(output, /test cases:.*\|\s*(\d+) skipped/),
+  });
+}
+
+const stages = {
+  check,
+  unit: () => nodeTests(['test/unit', 'test/types'], []),
+  native,
+  // One file at a time: they share the host's cgroups, mounts, network and processes.
+  integration: () =>
+    nodeTests(['test/integration', 'test/conformance', 'test/fault'], ['--test-concurrency=1']),
+};
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !(name in stages));
+if (unknown.length > 0) {
+  console.error(`unknown: ${unknown.join(' ')}; there are: ${Object.keys(stages).join(' ')}`);
+  process.exit(2);
+}
+const started = Date.now();
+for (const [name, stage] of Object.entries(stages)) {
+  if (asked.length > 0 && !asked.includes(name)) continue;
+  heading(name);
+  const before = total.failed;
+  await stage();
+  if (total.failed > before) console.log(`${name}: FAILED`);
+}
+
+heading('total');
+for (const [reason, times] of reasons)
+  console.log(`skipped: ${reason}${times > 1 ? ` (${times} times)` : ''}`);
+console.log(`${((Date.now() - started) / 1000).toFixed(0)} s`);
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exit(total.failed === 0 ? 0 : 1);
