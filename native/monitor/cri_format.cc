@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "native/monitor/copy_text.h"
 #include "native/monitor/find_newline.h"
 
 namespace coracle {
@@ -28,8 +29,8 @@ void CriFramer::put(const char* stamp, char tag, const char* head, size_t head_s
   line[8] = tag;
   line[9] = ' ';
   line += 10;
-  if (head_size != 0) memcpy(line, head, head_size);
-  if (tail_size != 0) memcpy(line + head_size, tail, tail_size);
+  copy_text(line, head, head_size);
+  copy_text(line + head_size, tail, tail_size);
   line[head_size + tail_size] = '\n';
 }
 
