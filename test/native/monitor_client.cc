@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -282,6 +285,15 @@ uint32_t TestPod::send_launch(Client& on, const Process& program) {
   }
   if ((program.flags & kTerminal) != 0) step(Console{24, 80, 0});
   if (!exec) step(Pivot{0});
+  // Load the number; kill the process for execve and execveat, allow the rest.
+  const sock_filter filter[] = {{BPF_LD | BPF_W | BPF_ABS, 0, 0, 0},
+                                {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, SYS_execve},
+                                {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_execveat},
+                                {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_KILL_PROCESS},
+                                {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
+  if (program.killed_by_execve) {
+    step(Seccomp{{reinterpret_cast<const uint8_t*>(filter), sizeof(filter)}, 0});
+  }
   Encoded argv;
   for (const std::string& argument : program.argv) {
     argv.add([&](Writer& writer) { writer(str(argument)); });

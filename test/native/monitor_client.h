@@ -88,7 +88,8 @@ struct Process {
   int log_fd = -1;
   int stderr_fd = -1;
   int kill_cgroup = -1;
-  std::string v1_tasks = {};  // joined before exec
+  bool killed_by_execve = false;  // a seccomp filter answers execve with SIGSYS
+  std::string v1_tasks = {};      // joined before exec
 };
 
 class TestPod {

@@ -118,6 +118,19 @@ TEST_CASE("what fails to launch or to start is told and forgotten" * kUnprivileg
   CHECK(pod.client->named(MessageType::kStart, "none").code == ENOENT);
 }
 
+TEST_CASE("a process killed inside execve has not started" * kUnprivileged) {
+  TestPod pod;
+  REQUIRE(pod.launch({.id = "k", .argv = {"sh"}, .killed_by_execve = true}).ok());
+  const Answer started = pod.client->named(MessageType::kStart, "k");
+  CHECK(started.code == ECANCELED);
+  CHECK(started.step == "killed by signal 31 during exec");
+  const Answer at_once =
+      pod.launch({.id = "k", .argv = {"sh"}, .flags = kStartAtOnce, .killed_by_execve = true});
+  CHECK(at_once.code == ECANCELED);
+  CHECK(pod.state().empty());
+  CHECK(pod.client->next_exit(50).id.empty());
+}
+
 TEST_CASE("a parked process that is killed can't be started, nor does it leave a record" *
           kUnprivileged) {
   TestPod pod;
