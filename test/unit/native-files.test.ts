@@ -117,7 +117,7 @@ describe('runFileOps', () => {
     fs.mkdirSync(tree);
     execFileSync('bash', [
       '-c',
-      'cd "$1"; for i in $(seq 1500); do mkdir d f$i; cd d; done; touch end',
+      'cd "$1"; p=$(printf "d/%.0s" {1..75}); for i in {1..20}; do mkdir -p $p f; cd $p; done; > end',
       'bash',
       tree,
     ]);
