@@ -57,6 +57,8 @@ export function sandboxFromCri(
 ): SandboxConfig {
   const config = present(field, message);
   const metadata = present(`${field}.metadata`, config.metadata);
+  const { namespaceOptions } = config.linux?.securityContext ?? {};
+  const hostNetwork = namespaceOptions?.network === NamespaceMode.NODE;
   if (config.windows) throw unsupported(`${field}.windows`, 'Windows pods are');
   return {
     name: nonEmpty(`${field}.metadata.name`, metadata.name),
@@ -69,7 +71,7 @@ export function sandboxFromCri(
     }),
     ...(config.dnsConfig && { dns: dns(`${field}.dns_config`, config.dnsConfig) }),
     portMappings: config.portMappings.map((mapping, index) =>
-      portMapping(`${field}.port_mappings[${index}]`, mapping),
+      portMapping(`${field}.port_mappings[${index}]`, mapping, hostNetwork),
     ),
     labels: { ...config.labels },
     annotations: { ...config.annotations },
@@ -92,7 +94,11 @@ function dns(field: string, config: DNSConfig): DnsConfig {
   };
 }
 
-function portMapping(field: string, mapping: CriPortMapping): PortMapping {
+/** On the host's network a host port is the port that is listened on: nothing is to be mapped. */
+function portMapping(field: string, mapping: CriPortMapping, hostNetwork: boolean): PortMapping {
+  if (mapping.hostPort > 0 && !hostNetwork) {
+    throw unsupported(`${field}.host_port`, 'host ports of pods with their own network are');
+  }
   return {
     protocol: oneOf(`${field}.protocol`, mapping.protocol, PROTOCOLS, Protocol),
     containerPort: integer(`${field}.container_port`, mapping.containerPort, 1, 65_535),

@@ -138,8 +138,8 @@ describe('a pod sandbox configuration from CRI', () => {
       'config.port_mappings[0].container_port: 0 must be between 1 and 65535',
     ],
     [
-      { portMappings: [{ containerPort: 1, hostPort: 65_536 }] },
-      'config.port_mappings[0].host_port: 65536 must be between 0 and 65535',
+      { portMappings: [{ containerPort: 1, hostPort: -1 }] },
+      'config.port_mappings[0].host_port: -1 must be between 0 and 65535',
     ],
     [
       { portMappings: [{ containerPort: 1, hostIp: 'x' }] },
@@ -219,6 +219,10 @@ describe('a pod sandbox configuration from CRI', () => {
 
   const context = 'config.linux.security_context';
   const unsupported: [DeepPartial<PodSandboxConfig>, string][] = [
+    [
+      { portMappings: [{ containerPort: 80 }, { containerPort: 1, hostPort: 8080 }] },
+      'config.port_mappings[1].host_port: host ports of pods with their own network are not supported',
+    ],
     [{ windows: {} }, 'config.windows: Windows pods are not supported'],
     [
       options({ usernsOptions: { mode: NamespaceMode.POD } }),
