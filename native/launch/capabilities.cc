@@ -1,5 +1,6 @@
 // Capabilities: what the program may do.
 #include <errno.h>
+#include <signal.h>
 #include <sys/prctl.h>
 
 #include "native/launch/child.h"
@@ -55,6 +56,9 @@ Error run(const Capabilities& step, Child&) {
       return failed("raise ambient capabilities");
     }
   }
+  // New ids and capabilities have cleared it, prctl(2); see prepare() in child.cc. A filter that
+  // was loaded before may refuse, as it may refuse anything.
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   return {};
 }
 

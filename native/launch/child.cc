@@ -31,8 +31,8 @@ void reset_signals() {
 }
 
 Error prepare(const Child& child) {
-  // A monitor that dies takes its half-made children along; the wake line covers the case that
-  // it has died before this call, and the time after the ids have changed (which clears it).
+  // A monitor that dies takes its processes along, ready or running: nobody else could log their
+  // output or tell how they ended. The wake line covers a death before this call.
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   // Processes that share the container's PID namespace must not read or trace this one while it
   // still is the monitor's image and holds the monitor's privileges. execve(2) resets it.
@@ -61,7 +61,6 @@ Error prepare(const Child& child) {
 void settle(Child& child) {
   if (child.settled) return;
   child.settled = true;
-  prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
   umask(child.umask);
 }
 
