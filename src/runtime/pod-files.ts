@@ -1,11 +1,15 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { hostsFile, hostnameFile, resolvConf } from '../network/pod-files.ts';
+import { hostResolvConf } from '../network/host-resolv-conf.ts';
+import { hostnameFile, hostsFile, resolvConf } from '../network/pod-files.ts';
 import type { PodNetwork } from '../network/index.ts';
 import type { SandboxRecord } from '../store/types.ts';
 import type { RuntimeContext } from './context.ts';
 import { podDir } from './paths.ts';
+
+/** HOST_NAME_MAX of Linux. */
+const HOSTNAME_MAX = 64;
 
 export interface PodFilePaths {
   hosts: string;
@@ -32,11 +36,11 @@ export async function writePodFiles(
   const { config } = record;
   const paths = podFilePaths(ctx, record);
   const hostNetwork = config.namespaces?.network === 'node';
-  const name = config.hostname || (hostNetwork ? hostname() : config.name);
+  const name = config.hostname || (hostNetwork ? hostname() : config.name.slice(0, HOSTNAME_MAX));
   await mkdir(podDir(ctx.options, record.id), { recursive: true, mode: 0o700 });
   const [hostHosts, hostResolv] = await Promise.all([
     readFile('/etc/hosts', 'utf8').catch(() => ''),
-    readFile('/etc/resolv.conf', 'utf8').catch(() => ''),
+    hostNetwork ? readFile('/etc/resolv.conf', 'utf8').catch(() => '') : hostResolvConf(),
   ]);
   await Promise.all([
     writeFile(
@@ -44,7 +48,7 @@ export async function writePodFiles(
       hostNetwork ? hostHosts : hostsFile({ ips: network.ips, hostname: name }),
       { mode: 0o644 },
     ),
-    writeFile(paths.resolvConf, resolvConf(config.dns, hostResolv), { mode: 0o644 }),
+    writeFile(paths.resolvConf, resolvConf(config.dns, hostResolv, { hostNetwork }), { mode: 0o644 }),
     writeFile(paths.hostname, hostnameFile(name), { mode: 0o644 }),
   ]);
 }

@@ -9,6 +9,7 @@ import { exitFacts, monitorExit, recordExit } from './exits.ts';
 import type { PodMonitor } from './monitors.ts';
 import { monitorSocket } from './paths.ts';
 import { removeOrphans } from './orphans.ts';
+import { removeSandbox } from './remove-sandbox.ts';
 import { watchMonitor } from './watch-monitor.ts';
 
 /** How long one sandbox may hold up the recovery of its own containers, ms (RC-6). */
@@ -23,6 +24,14 @@ export async function recover(ctx: RuntimeContext): Promise<void> {
   const live = ctx.sandboxes.list().filter((s) => s.state === 'ready');
   await ctx.network.recover(live.map((s) => s.record.id));
   await removeOrphans(ctx);
+  await removeAttached(ctx);
+}
+
+/** An attached pod went with the program that made it; nobody else will remove what is left. */
+async function removeAttached(ctx: RuntimeContext): Promise<void> {
+  for (const { record, state } of ctx.sandboxes.list()) {
+    if (record.config.attached && state !== 'ready') await removeSandbox(ctx, record.id);
+  }
 }
 
 async function recoverSandbox(ctx: RuntimeContext, sandbox: Sandbox): Promise<void> {

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ContainerConfig } from '../../src/cri/gen/cri.ts';
-import { ContainerState, type DeepPartial } from '../../src/cri/gen/cri.ts';
+import { ContainerState, type DeepPartial, NamespaceMode } from '../../src/cri/gen/cri.ts';
 import type { TestServer } from './server.ts';
 
 let pods = 0;
@@ -20,7 +20,7 @@ export interface TestPod {
 export async function runPod(
   server: TestServer,
   image: string,
-  linux: object = {},
+  pid: NamespaceMode = NamespaceMode.CONTAINER,
 ): Promise<TestPod> {
   pods += 1;
   const logDir = join(server.dir, 'logs', `pod-${pods}`);
@@ -29,7 +29,7 @@ export async function runPod(
     metadata: { name: `pod-${pods}`, namespace: 'test', uid: `uid-${pods}`, attempt: 0 },
     hostname: `pod-${pods}`,
     logDirectory: logDir,
-    linux,
+    linux: { securityContext: { namespaceOptions: { pid } } },
   };
   const { podSandboxId } = await server.client.runPodSandbox({ config });
   let attempt = 0;
@@ -44,6 +44,10 @@ export async function runPod(
         command,
         logPath: `c-${attempt}.log`,
         ...more,
+        linux: {
+          ...more.linux,
+          securityContext: { namespaceOptions: { pid }, ...more.linux?.securityContext },
+        },
       },
     });
     return containerId;

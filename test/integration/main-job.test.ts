@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { ContainerState, PodSandboxState } from '../../src/cri/gen/cri.ts';
+import { ContainerState, NamespaceMode, PodSandboxState } from '../../src/cri/gen/cri.ts';
 import { settledLeaks, type Snapshot, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod } from '../helpers/pod.ts';
 import { TestServer } from '../helpers/server.ts';
@@ -146,6 +146,22 @@ test('LG-9: a log reopened under load has every line once', async () => {
   const lines = text.join('').trimEnd().split('\n').map((line) => line.split(' ').slice(3).join(' '));
   assert.equal(lines.length, count);
   assert.ok(lines.every((line, index) => line === String(index + 1)));
+  await server.client.removePodSandbox({ podSandboxId: pod.id });
+});
+
+test('SP-11: in a shared PID namespace the whole container ends, and its neighbours go on', async () => {
+  const pod = await runPod(server, image, NamespaceMode.POD);
+  const first = await pod.run(['sh', '-c', 'sleep 1000 & sleep 1001']);
+  const second = await pod.run(['sleep', '1002']);
+  const processes = async () => {
+    const cmd = ['ps', '-o', 'args'];
+    return Buffer.from((await server.client.execSync({ containerId: second, cmd })).stdout).toString();
+  };
+  assert.match(await processes(), /coracle-reaper[^]*sleep 1000[^]*sleep 1002/);
+  await server.client.stopContainer({ containerId: first, timeout: 0n });
+  assert.doesNotMatch(await processes(), /sleep 100[01]/);
+  const { status } = await server.client.containerStatus({ containerId: second });
+  assert.equal(status?.state, ContainerState.CONTAINER_RUNNING);
   await server.client.removePodSandbox({ podSandboxId: pod.id });
 });
 
