@@ -20,11 +20,11 @@ const steps = [
   {
     name: fix ? 'format and lint, fixing (biome)' : 'format and lint (biome)',
     command: [
-      'npx',
-      ['--no-install', 'biome', 'check', '--max-diagnostics=50', ...(fix ? ['--write'] : [])],
+      'node_modules/.bin/biome',
+      ['check', '--max-diagnostics=50', ...(fix ? ['--write'] : [])],
     ],
   },
-  { name: 'types (tsc)', command: ['npx', ['--no-install', 'tsc', '-p', 'tsconfig.json']] },
+  { name: 'types (tsc)', command: ['node_modules/.bin/tsc', ['-p', 'tsconfig.json']] },
   { name: 'direction of imports', command: [process.execPath, ['scripts/check-imports.mjs']] },
   {
     name: fix ? 'format of C++, fixing (clang-format)' : 'format of C++ (clang-format)',
