@@ -31,7 +31,8 @@ describe('seccomp cache', () => {
     new SeccompCache(version === undefined ? { addon, root } : { addon, root, version });
   const file = async () => {
     const [name, ...more] = await readdir(join(root, 'seccomp'));
-    assert.ok(name !== undefined && name.endsWith('.bpf') && more.length === 0);
+    assert.ok(name);
+    assert.deepEqual([name.endsWith('.bpf'), more], [true, []]);
     return join(root, 'seccomp', name);
   };
 
