@@ -6,20 +6,22 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeBusyboxLayout } from '../scripts/busybox-image.mjs';
+import type { RuntimeContext } from '../src/runtime/context.ts';
 import { createContainer } from '../src/runtime/create-container.ts';
 import { closeRuntime, defaultOptions, openRuntime } from '../src/runtime/open.ts';
 import { removeContainer } from '../src/runtime/remove.ts';
 import { removeSandbox } from '../src/runtime/remove-sandbox.ts';
 import { runSandbox } from '../src/runtime/run-sandbox.ts';
 import { startContainer } from '../src/runtime/start.ts';
-import type { RuntimeContext } from '../src/runtime/context.ts';
-import { makeBusyboxLayout } from '../scripts/busybox-image.mjs';
 import { ociPeers } from './peers.ts';
 import { type Contestant, interleave, type Summary, summarise, timed } from './stats.ts';
 
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
-export async function benchLaunch(rounds: number): Promise<Record<string, Record<string, Summary>>> {
+export async function benchLaunch(
+  rounds: number,
+): Promise<Record<string, Record<string, Summary>>> {
   const dir = await mkdtemp(join(tmpdir(), 'coracle-bench-'));
   const ctx = await openRuntime(
     { ...defaultOptions, root: join(dir, 'root'), state: join(dir, 'state') },
@@ -70,7 +72,14 @@ function coracle(ctx: RuntimeContext, pod: string, image: string): Contestant {
       const { exitCode } = ctx.containers.get(id).status.get();
       if (exitCode !== 0) throw new Error(`/bin/true ended with ${exitCode}`);
       const [remove] = await timed(() => removeContainer(ctx, id));
-      return { create, start, exit, remove, 'create+start+exit': create + start + exit, total: create + start + exit + remove };
+      return {
+        create,
+        start,
+        exit,
+        remove,
+        'create+start+exit': create + start + exit,
+        total: create + start + exit + remove,
+      };
     },
   };
 }

@@ -11,7 +11,12 @@ const { values } = parseArgs({
 
 const rounds = Number(values.rounds);
 const launch = await benchLaunch(rounds);
-const machine = { kernel: release(), cpu: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version };
+const machine = {
+  kernel: release(),
+  cpu: cpus()[0]?.model ?? '',
+  cores: cpus().length,
+  node: process.version,
+};
 
 console.log(`Linux ${machine.kernel}, ${machine.cores} × ${machine.cpu}, Node ${machine.node}`);
 console.log(`\nOne container in an existing pod, /bin/true, ${rounds} interleaved rounds, ms:\n`);

@@ -32,13 +32,17 @@ export async function ociPeers(
   for (const [name, binary] of Object.entries(BINARIES)) {
     const bundle = join(dir, name);
     const rootfs = join(bundle, 'rootfs');
-    for (const sub of ['rootfs', 'upper', 'work']) await mkdir(join(bundle, sub), { recursive: true });
+    for (const sub of ['rootfs', 'upper', 'work'])
+      await mkdir(join(bundle, sub), { recursive: true });
     const lower = record.layers.map((layer) => join(ctx.options.root, layer)).join(':');
     const overlay = `lowerdir=${lower},upperdir=${join(bundle, 'upper')},workdir=${join(bundle, 'work')}`;
     await command(ctx, '/bin/mount', ['-t', 'overlay', 'overlay', '-o', overlay, rootfs]);
     mounted.push(rootfs);
     const pid = ctx.sandboxes.get(sandboxId).record.monitorPid ?? 0;
-    await writeFile(join(bundle, 'config.json'), JSON.stringify(bundleSpec(record.spec as Spec, pid, name)));
+    await writeFile(
+      join(bundle, 'config.json'),
+      JSON.stringify(bundleSpec(record.spec as Spec, pid, name)),
+    );
     const peer = contestant(ctx, name, binary, bundle, dir);
     try {
       await peer.once();
@@ -82,7 +86,14 @@ function contestant(
     name: `${name} run`,
     once: async () => {
       count += 1;
-      const args = ['--root', join(dir, `${name}-state`), 'run', '--bundle', bundle, `bench-${count}`];
+      const args = [
+        '--root',
+        join(dir, `${name}-state`),
+        'run',
+        '--bundle',
+        bundle,
+        `bench-${count}`,
+      ];
       const [total] = await timed(() => command(ctx, binary, args));
       return { total };
     },

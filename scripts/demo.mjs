@@ -47,7 +47,12 @@ async function answering(client, server) {
 }
 
 async function podLife(client) {
-  const { imageReferences } = await call(client, 'importImage', { path: join(dir, 'layout') }, 'busybox, OCI layout');
+  const { imageReferences } = await call(
+    client,
+    'importImage',
+    { path: join(dir, 'layout') },
+    'busybox, OCI layout',
+  );
   const logDirectory = join(dir, 'logs');
   mkdirSync(logDirectory);
   const config = {
@@ -56,9 +61,15 @@ async function podLife(client) {
     logDirectory,
     linux: {},
   };
-  const { podSandboxId } = await call(client, 'runPodSandbox', { config }, 'with a network of its own');
+  const { podSandboxId } = await call(
+    client,
+    'runPodSandbox',
+    { config },
+    'with a network of its own',
+  );
   const { status } = await call(client, 'podSandboxStatus', { podSandboxId });
-  const script = 'echo "hello from $(hostname), kernel $(uname -r)"; ip -4 addr show eth0 | grep inet; sleep 1000';
+  const script =
+    'echo "hello from $(hostname), kernel $(uname -r)"; ip -4 addr show eth0 | grep inet; sleep 1000';
   const { containerId } = await call(client, 'createContainer', {
     podSandboxId,
     sandboxConfig: config,
@@ -95,13 +106,26 @@ function report({ log, exec, exitCode }) {
 await makeBusyboxLayout(join(dir, 'layout'), { name: 'demo.local/busybox:latest' });
 const server = spawn(
   process.execPath,
-  [MAIN, 'serve', '--listen', `unix://${socket}`, '--root', join(dir, 'root'), '--state', join(dir, 'state'), '--log-level', 'warn'],
+  [
+    MAIN,
+    'serve',
+    '--listen',
+    `unix://${socket}`,
+    '--root',
+    join(dir, 'root'),
+    '--state',
+    join(dir, 'state'),
+    '--log-level',
+    'warn',
+  ],
   { stdio: ['ignore', 'inherit', 'inherit'] },
 );
 const client = connect(socket);
 try {
   const version = await answering(client, server);
-  console.log(`${version.runtimeName} ${version.runtimeVersion} serves CRI ${version.runtimeApiVersion} on ${socket}`);
+  console.log(
+    `${version.runtimeName} ${version.runtimeVersion} serves CRI ${version.runtimeApiVersion} on ${socket}`,
+  );
   report(await podLife(client));
 } finally {
   client.close();

@@ -1,6 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type Container, type ContainerOptions, CoracleError, type PodOptions, Runtime } from '../index.ts';
+import {
+  type Container,
+  type ContainerOptions,
+  CoracleError,
+  type PodOptions,
+  Runtime,
+} from '../index.ts';
 import { parseVolume } from './volume.ts';
 
 export interface RunOptions {
@@ -16,7 +22,10 @@ export interface RunOptions {
 
 /** Runs one container in a pod of its own; resolves to the container's exit code. */
 export async function run(image: string, command: string[], options: RunOptions): Promise<number> {
-  await using runtime = await Runtime.open({ root: resolve(options.root), state: resolve(options.state) });
+  await using runtime = await Runtime.open({
+    root: resolve(options.root),
+    state: resolve(options.state),
+  });
   const local = await localImage(runtime, image);
   const pod = await runtime.runPod(podOptions(options));
   try {

@@ -1,8 +1,8 @@
 import type { ReadStream } from 'node:tty';
 import { withSignal } from '../runtime/deferred.ts';
 import type { ExecProcess } from '../runtime/exec.ts';
-import { type ProcessStreams, streamsOf, terminalStream } from './stdio.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
+import { type ProcessStreams, streamsOf, terminalStream } from './stdio.ts';
 
 /** A command running in a container. `await using` kills it if it still runs, and forgets it. */
 export class ExecHandle implements AsyncDisposable {

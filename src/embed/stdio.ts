@@ -35,7 +35,11 @@ export function launchStdio(options: StdioOptions, log: LogSpec | undefined): Co
   if (raw && outputs.includes('log')) {
     throw new CoracleError('InvalidArgument', "stdout, stderr: { raw } and 'log' cannot be mixed");
   }
-  const stdio: ContainerIo['stdio'] = [spec(stdin, 0, log), spec(stdout, 1, log), spec(stderr, 2, log)];
+  const stdio: ContainerIo['stdio'] = [
+    spec(stdin, 0, log),
+    spec(stdout, 1, log),
+    spec(stderr, 2, log),
+  ];
   if (raw) {
     // A stream that is not raw has no pump: the descriptor named for it stays unused.
     const [out, err] = [rawFd(stdout) ?? rawFd(stderr), rawFd(stderr) ?? rawFd(stdout)];

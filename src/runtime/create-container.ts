@@ -46,9 +46,10 @@ export async function createContainer(
     requireReadySandbox(ctx, sandbox.record.id);
     await ctx.containers.add(record);
   } catch (error) {
-    if (record) await releaseContainer(ctx, record).catch((cleanup: unknown) => {
-      ctx.log.error({ id, err: cleanup }, 'a failed create left something behind');
-    });
+    if (record)
+      await releaseContainer(ctx, record).catch((cleanup: unknown) => {
+        ctx.log.error({ id, err: cleanup }, 'a failed create left something behind');
+      });
     else ctx.containerNames.release(name);
     throw isNativeError(error)
       ? new CoracleError('Internal', describeNative(error), { cause: error })

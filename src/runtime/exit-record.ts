@@ -42,5 +42,7 @@ export function decodeExitRecord(bytes: Buffer): ExitRecord | undefined {
 /** A wait status (exit code << 8, or a signal) as a shell shows it: 128 + n for signal n. */
 export function decodeWaitStatus(status: number): { exitCode: number; signal: number } {
   const signal = status & 0x7f;
-  return signal === 0 ? { exitCode: (status >> 8) & 0xff, signal } : { exitCode: 128 + signal, signal };
+  return signal === 0
+    ? { exitCode: (status >> 8) & 0xff, signal }
+    : { exitCode: 128 + signal, signal };
 }

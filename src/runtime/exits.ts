@@ -2,9 +2,9 @@ import { type Ending, ended } from '../store/container-status.ts';
 import type { Container } from '../store/containers.ts';
 import { oomKilled } from './cgroup/oom.ts';
 import type { RuntimeContext } from './context.ts';
+import { now } from './events.ts';
 import { readExitRecord } from './exit-record.ts';
 import type { Exit } from './monitors.ts';
-import { now } from './events.ts';
 import { exitDir } from './paths.ts';
 
 /** What is recorded where no exit code can be had, as the field's runtimes report it. */
@@ -21,7 +21,11 @@ export function monitorExit(ctx: RuntimeContext, container: Container, exit: Pro
 }
 
 /** From the monitor's word, else from the record it left (G-10), else unknown (EX-4). */
-export async function exitFacts(ctx: RuntimeContext, container: Container, exit: Exit): Promise<Ending> {
+export async function exitFacts(
+  ctx: RuntimeContext,
+  container: Container,
+  exit: Exit,
+): Promise<Ending> {
   const { id, sandboxId } = container.record;
   const known =
     exit.kind === 'exited'
@@ -30,7 +34,11 @@ export async function exitFacts(ctx: RuntimeContext, container: Container, exit:
   if (!known) return { exitCode: UNKNOWN_EXIT_CODE, finishedAt: now(), reason: 'Unknown' };
   const { exitCode, finishedAt } = known;
   const oom = exitCode === 137 && (await oomKilled(ctx.cgroups, container.record.cgroupPath));
-  return { exitCode, finishedAt, reason: oom ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error' };
+  return {
+    exitCode,
+    finishedAt,
+    reason: oom ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error',
+  };
 }
 
 /**

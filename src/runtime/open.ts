@@ -40,7 +40,8 @@ export async function openRuntime(given: RuntimeOptions, log: Logger): Promise<R
   let store: Store | undefined;
   try {
     store = await openStore(options.root, {
-      onProblem: (problem) => log.error({ problem }, 'a record could not be read and was set aside'),
+      onProblem: (problem) =>
+        log.error({ problem }, 'a record could not be read and was set aside'),
     });
     const ctx = await assemble(options, log, lock, store);
     await recover(ctx);
@@ -89,7 +90,11 @@ async function assemble(
     sandboxNames,
     containerNames,
     images,
-    network: new EmbeddedNetwork({ addon, addresses: store.table('addresses'), ...options.network }),
+    network: new EmbeddedNetwork({
+      addon,
+      addresses: store.table('addresses'),
+      ...options.network,
+    }),
     seccomp: new SeccompCache({ root: options.root, addon }),
     cgroups,
     host,

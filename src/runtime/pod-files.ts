@@ -2,8 +2,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { hostResolvConf } from '../network/host-resolv-conf.ts';
-import { hostnameFile, hostsFile, resolvConf } from '../network/pod-files.ts';
 import type { PodNetwork } from '../network/index.ts';
+import { hostnameFile, hostsFile, resolvConf } from '../network/pod-files.ts';
 import type { SandboxRecord } from '../store/types.ts';
 import type { RuntimeContext } from './context.ts';
 import { podDir } from './paths.ts';
@@ -48,7 +48,9 @@ export async function writePodFiles(
       hostNetwork ? hostHosts : hostsFile({ ips: network.ips, hostname: name }),
       { mode: 0o644 },
     ),
-    writeFile(paths.resolvConf, resolvConf(config.dns, hostResolv, { hostNetwork }), { mode: 0o644 }),
+    writeFile(paths.resolvConf, resolvConf(config.dns, hostResolv, { hostNetwork }), {
+      mode: 0o644,
+    }),
     writeFile(paths.hostname, hostnameFile(name), { mode: 0o644 }),
   ]);
 }

@@ -7,8 +7,8 @@ import type { RuntimeContext } from './context.ts';
 import { now } from './events.ts';
 import { exitFacts, monitorExit, recordExit } from './exits.ts';
 import type { PodMonitor } from './monitors.ts';
-import { monitorSocket } from './paths.ts';
 import { removeOrphans } from './orphans.ts';
+import { monitorSocket } from './paths.ts';
 import { removeSandbox } from './remove-sandbox.ts';
 import { watchMonitor } from './watch-monitor.ts';
 
@@ -100,7 +100,11 @@ async function recoverContainer(
   monitor?.disarm(id);
   if (entry?.state === 'exited' && state !== 'exited') {
     await container.status.updateSync((s) => started(s, entry));
-    await recordExit(ctx, container, await exitFacts(ctx, container, { kind: 'exited', status: entry }));
+    await recordExit(
+      ctx,
+      container,
+      await exitFacts(ctx, container, { kind: 'exited', status: entry }),
+    );
     return;
   }
   // A process that was parked has run nothing: the container may be started afresh (G-7).

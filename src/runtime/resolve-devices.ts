@@ -64,7 +64,14 @@ export function deviceNumbers(rdev: number): { major: number; minor: number } {
 }
 
 /** Devices that a container has of its own, and the ptys and queues of the host. */
-const SKIPPED = new Set(['/dev/pts', '/dev/shm', '/dev/mqueue', '/dev/fd', '/dev/console', '/dev/ptmx']);
+const SKIPPED = new Set([
+  '/dev/pts',
+  '/dev/shm',
+  '/dev/mqueue',
+  '/dev/fd',
+  '/dev/console',
+  '/dev/ptmx',
+]);
 
 /** Every device node below a directory, for privileged containers. */
 export async function hostDevices(dir: string): Promise<ResolvedDevice[]> {

@@ -62,9 +62,10 @@ export async function runSandbox(
       exitDir: exitDir(ctx.options, id),
     });
     throwIfAborted(signal);
-    const network = setup.net && config.namespaces?.network !== 'none'
-      ? await ctx.network.attach({ sandboxId: id, podPid: connection.pid, connection })
-      : { ips: [] };
+    const network =
+      setup.net && config.namespaces?.network !== 'none'
+        ? await ctx.network.attach({ sandboxId: id, podPid: connection.pid, connection })
+        : { ips: [] };
     await writePodFiles(ctx, record, network);
     throwIfAborted(signal);
     await sandbox.ready({ ...record, network, monitorPid: connection.pid, reaperPid });

@@ -92,7 +92,10 @@ function mountNamespace(pid: string): string {
 
 function mountPoints(): string[] {
   const text = readFileSync('/proc/self/mountinfo', 'utf8');
-  return text.split('\n').filter(Boolean).map((line) => line.split(' ').slice(2, 5).join(' '));
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => line.split(' ').slice(2, 5).join(' '));
 }
 
 function cgroupDirs(): string[] {

@@ -66,7 +66,8 @@ export async function exited(server: TestServer, containerId: string, ms = 10_00
   for (;;) {
     const { status } = await server.client.containerStatus({ containerId });
     if (status?.state === ContainerState.CONTAINER_EXITED) return status;
-    if (Date.now() > end) throw new Error(`container ${containerId} did not exit: ${status?.state}`);
+    if (Date.now() > end)
+      throw new Error(`container ${containerId} did not exit: ${status?.state}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -46,7 +46,10 @@ export class TestServer {
   async launch(): Promise<void> {
     const args = ['--import', 'tsx', 'src/cli/main.ts', 'serve'];
     args.push('--listen', `unix://${this.socket}`, '--root', this.root, '--state', this.state);
-    const child = spawn(process.execPath, args, { cwd: PACKAGE, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, args, {
+      cwd: PACKAGE,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     child.stderr?.on('data', (chunk: Buffer) => {
       this.output += chunk.toString();
     });

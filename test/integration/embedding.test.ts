@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
 import { type ContainerEvent, Runtime } from '../../src/index.ts';
-import { fdCount, settledLeaks, type Snapshot, snapshot } from '../helpers/leaks.ts';
+import { fdCount, type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 
 let dir: string;
 let runtime: Runtime;
@@ -75,7 +75,10 @@ test('exec, signals and the events in their order', async () => {
   await container.start();
   const { stdout } = await container.execSync(['cat', '/proc/1/comm']);
   assert.equal(stdout.toString(), 'sleep\n');
-  await using shell = await container.exec(['sh', '-c', 'cat; exit 4'], { stdin: 'pipe', stdout: 'pipe' });
+  await using shell = await container.exec(['sh', '-c', 'cat; exit 4'], {
+    stdin: 'pipe',
+    stdout: 'pipe',
+  });
   shell.stdin?.end('through exec');
   assert.equal(await text(shell.stdout ?? process.stdin), 'through exec');
   assert.equal((await shell.wait()).exitCode, 4);
@@ -91,7 +94,12 @@ test('exec, signals and the events in their order', async () => {
 
 test('a terminal carries both directions', async () => {
   await using pod = await runtime.runPod(quiet);
-  await using container = await pod.createContainer({ image, command: ['sh'], tty: true, stdin: true });
+  await using container = await pod.createContainer({
+    image,
+    command: ['sh'],
+    tty: true,
+    stdin: true,
+  });
   await container.start({});
   const terminal = await container.terminal();
   let seen = '';

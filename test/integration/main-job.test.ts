@@ -4,7 +4,7 @@ import { readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ContainerState, NamespaceMode, PodSandboxState } from '../../src/cri/gen/cri.ts';
-import { settledLeaks, type Snapshot, snapshot } from '../helpers/leaks.ts';
+import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod } from '../helpers/pod.ts';
 import { TestServer } from '../helpers/server.ts';
 
@@ -61,7 +61,10 @@ test('a pod has an address, its hostname, and its files in /etc', async () => {
     return Buffer.from(stdout).toString().trim();
   };
   assert.equal(await run('hostname'), pod.config.metadata.name);
-  assert.match(await run('cat /etc/hosts'), new RegExp(`^${ip}\\s+${pod.config.metadata.name}`, 'm'));
+  assert.match(
+    await run('cat /etc/hosts'),
+    new RegExp(`^${ip}\\s+${pod.config.metadata.name}`, 'm'),
+  );
   assert.match(await run('ip addr show eth0'), new RegExp(`inet ${ip}/`));
   assert.match(await run('ip addr show lo'), /inet 127\.0\.0\.1\/8/);
   assert.equal(await run('cat /proc/1/cmdline | tr "\\0" " "'), 'sleep 1000');
@@ -83,8 +86,9 @@ test('ExecSync separates streams, keeps the exit code, and kills a command over 
   );
   const { stdout } = await server.client.execSync({ containerId: id, cmd: ['ps', '-o', 'args'] });
   assert.doesNotMatch(Buffer.from(stdout).toString(), /sleep 30/);
-  await assert.rejects(server.client.execSync({ containerId: id, cmd: ['/no/such'] }), (error: Error) =>
-    /exec \/no\/such: no such file or directory/i.test(error.message),
+  await assert.rejects(
+    server.client.execSync({ containerId: id, cmd: ['/no/such'] }),
+    (error: Error) => /exec \/no\/such: no such file or directory/i.test(error.message),
   );
   await server.client.removePodSandbox({ podSandboxId: pod.id });
 });
@@ -143,7 +147,11 @@ test('LG-9: a log reopened under load has every line once', async () => {
       return '';
     }
   });
-  const lines = text.join('').trimEnd().split('\n').map((line) => line.split(' ').slice(3).join(' '));
+  const lines = text
+    .join('')
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.split(' ').slice(3).join(' '));
   assert.equal(lines.length, count);
   assert.ok(lines.every((line, index) => line === String(index + 1)));
   await server.client.removePodSandbox({ podSandboxId: pod.id });
@@ -155,9 +163,11 @@ test('SP-11: in a shared PID namespace the whole container ends, and its neighbo
   const second = await pod.run(['sleep', '1002']);
   const processes = async () => {
     const cmd = ['ps', '-o', 'args'];
-    return Buffer.from((await server.client.execSync({ containerId: second, cmd })).stdout).toString();
+    return Buffer.from(
+      (await server.client.execSync({ containerId: second, cmd })).stdout,
+    ).toString();
   };
-  assert.match(await processes(), /coracle-reaper[^]*sleep 1000[^]*sleep 1002/);
+  assert.match(await processes(), /coracle-reaper[\s\S]*sleep 1000[\s\S]*sleep 1002/);
   await server.client.stopContainer({ containerId: first, timeout: 0n });
   assert.doesNotMatch(await processes(), /sleep 100[01]/);
   const { status } = await server.client.containerStatus({ containerId: second });
@@ -166,8 +176,9 @@ test('SP-11: in a shared PID namespace the whole container ends, and its neighbo
 });
 
 test('bad input names the field', async () => {
-  await assert.rejects(server.client.runPodSandbox({ config: { metadata: { name: '' } } }), (e: Error) =>
-    /metadata\.name/.test(e.message),
+  await assert.rejects(
+    server.client.runPodSandbox({ config: { metadata: { name: '' } } }),
+    (e: Error) => /metadata\.name/.test(e.message),
   );
   await assert.rejects(server.client.containerStatus({ containerId: 'nosuch' }), { code: 5 });
   await assert.rejects(

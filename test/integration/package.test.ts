@@ -24,7 +24,13 @@ test('the packed package runs the embedding example in an empty project', async 
   const project = join(dir, 'project');
   run(dir, 'mkdir', [project]);
   writeFileSync(join(project, 'package.json'), '{ "name": "empty", "private": true }');
-  run(project, 'npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `${dir}/coracle-0.1.0.tgz`]);
+  run(project, 'npm', [
+    'install',
+    '--no-audit',
+    '--no-fund',
+    '--prefer-offline',
+    `${dir}/coracle-0.1.0.tgz`,
+  ]);
   await makeBusyboxLayout(join(dir, 'layout'), { name: 'test.local/busybox:1' });
   copyFileSync(join(PACKAGE, 'examples/embed.mjs'), join(project, 'embed.mjs'));
   const output = run(project, process.execPath, ['embed.mjs', join(dir, 'layout')]);

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ContainerState, PodSandboxState } from '../../src/cri/gen/cri.ts';
-import { settledLeaks, type Snapshot, snapshot } from '../helpers/leaks.ts';
+import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod } from '../helpers/pod.ts';
 import { TestServer } from '../helpers/server.ts';
 
@@ -58,10 +58,14 @@ test('EX-8, G-10: ten logging containers outlive kill -9, and what ended meanwhi
   assert.equal(all.length, 10);
   for (const id of [...long, ...short]) {
     const { status } = await server.client.containerStatus({ containerId: id });
-    const lines = readFileSync(status?.logPath ?? '', 'utf8').trimEnd().split('\n');
+    const lines = readFileSync(status?.logPath ?? '', 'utf8')
+      .trimEnd()
+      .split('\n');
     const wanted = long.includes(id) ? count : 300;
     assert.equal(lines.length, wanted, 'every line is there once');
-    lines.forEach((line, index) => assert.ok(line.endsWith(` stdout F line ${index + 1}`), line));
+    for (const [index, line] of lines.entries()) {
+      assert.ok(line.endsWith(` stdout F line ${index + 1}`), line);
+    }
   }
   await server.client.removePodSandbox({ podSandboxId: pod.id });
 });
