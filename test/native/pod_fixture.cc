@@ -146,8 +146,7 @@ int finish(Launched* launched) {
   return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
 
-Run run_plan(const PodContext& context, PlanBuilder& plan, std::vector<int> fds,
-                 int parent_pidfd) {
+Run run_plan(const PodContext& context, PlanBuilder& plan, std::vector<int> fds, int parent_pidfd) {
   Run outcome;
   int line[2];
   if (pipe2(line, O_CLOEXEC) != 0) give_up("pipe");
@@ -174,6 +173,11 @@ Run run_plan(const PodContext& context, PlanBuilder& plan, std::vector<int> fds,
   if (launched.terminal_fd >= 0) outcome.text += read_all(launched.terminal_fd);
   outcome.status = finish(&launched);
   return outcome;
+}
+
+std::string summary(const Run& run) {
+  if (!run.error.empty()) return "error " + run.error + "\n" + run.text;
+  return run.text + "exit " + std::to_string(run.status);
 }
 
 PlanBuilder container() {

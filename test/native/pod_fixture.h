@@ -29,7 +29,10 @@ struct Run {
 
 // Launches, wakes, and waits for the end.
 Run run_plan(const PodContext& context, PlanBuilder& plan, std::vector<int> fds = {},
-                 int parent_pidfd = -1);
+             int parent_pidfd = -1);
+
+// The whole of what a case sees of one launch, as text that survives the fork.
+std::string summary(const Run& run);
 
 // Waits for the next record; false at the end of the line.
 bool next_report(Launched* launched, Report* report);
@@ -42,5 +45,8 @@ PlanBuilder container();
 size_t open_descriptors(const PodContext& context);
 
 }  // namespace coracle::test
+
+// A test case that launches processes; passed over where that is not possible.
+#define LAUNCH_CASE(name) TEST_CASE(name* doctest::skip(!coracle::test::can_launch()))
 
 #endif  // CORACLE_TEST_NATIVE_POD_FIXTURE_H_
