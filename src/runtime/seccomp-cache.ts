@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CoracleError } from '../errors.ts';
 import type { Addon, SeccompSpec } from '../native/types.ts';
 
 /** sizeof(struct sock_filter), and the most of them in a program (BPF_MAXINSNS). */
@@ -58,6 +59,13 @@ export class SeccompCache {
     const program = stored === undefined ? undefined : verified(new Uint8Array(stored));
     if (program !== undefined) return program;
     const compiled = await this.#options.addon.compileSeccomp(spec);
+    const length = compiled.length / INSTRUCTION;
+    if (length > MAX_INSTRUCTIONS) {
+      throw new CoracleError(
+        'FailedPrecondition',
+        `seccomp profile compiles to ${length} instructions, and the kernel loads ${MAX_INSTRUCTIONS}`,
+      );
+    }
     await this.#keep(file, compiled);
     return compiled;
   }

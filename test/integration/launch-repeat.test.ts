@@ -86,19 +86,26 @@ function failures(): Record<string, Failure> {
   };
 }
 
-/** A profile that parses, but whose filter kills what asks for execve: the start must fail. */
+/** A profile that is well-formed, but too long for the kernel (BPF_MAXINSNS, 4096). */
 function unloadableProfile(): object {
+  const args = (value: number) => [{ index: 0, value, valueTwo: 0, op: 'SCMP_CMP_EQ' }];
   return {
     defaultAction: 'SCMP_ACT_ALLOW',
     architectures: ['SCMP_ARCH_X86_64'],
-    syscalls: [{ names: ['execve', 'execveat'], action: 'SCMP_ACT_NO_SUCH_ACTION' }],
+    syscalls: Array.from({ length: 5000 }, (_, value) => ({
+      names: ['ioperm'],
+      action: 'SCMP_ACT_ERRNO',
+      args: args(value),
+    })),
   };
 }
 
 async function failOnce({ command, config, message }: Failure): Promise<void> {
   const id = await pod.create(command, config);
-  await assert.rejects(server.client.startContainer({ containerId: id }), (error: Error) =>
-    message.test(error.message),
+  await assert.rejects(
+    server.client.startContainer({ containerId: id }),
+    (error: Error) => message.test(error.message),
+    `a start that must say ${message}`,
   );
   const { status } = await server.client.containerStatus({ containerId: id });
   assert.equal(status?.state, ContainerState.CONTAINER_EXITED);
