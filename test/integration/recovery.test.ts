@@ -27,7 +27,7 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 test('EX-8, G-10: ten logging containers outlive kill -9, and what ended meanwhile is known', async () => {
   const pod = await runPod(server, image);
-  const count = 2000;
+  const count = 6000;
   const script = (lines: number, code: number) =>
     `i=0; while [ $i -lt ${lines} ]; do i=$((i+1)); echo line $i; [ $((i % 20)) = 0 ] && sleep 0.02; done; exit ${code}`;
   const long = await Promise.all(
