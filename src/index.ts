@@ -1,5 +1,10 @@
 /** Coracle's public surface: a container runtime for Linux, embedded in a Node.js program. */
-export { Container, type ContainerInfo, type ExecOptions, type ExitStatus } from './embed/container.ts';
+export {
+  Container,
+  type ContainerInfo,
+  type ExecOptions,
+  type ExitStatus,
+} from './embed/container.ts';
 export { ExecHandle } from './embed/exec.ts';
 export { type ContainerOptions, Pod } from './embed/pod.ts';
 export { type OpenOptions, type PodOptions, Runtime } from './embed/runtime.ts';

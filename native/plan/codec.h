@@ -27,6 +27,9 @@ struct Bytes {
   uint32_t size = 0;
 };
 
+template <typename T>
+concept Scalar = std::is_integral_v<T> || std::is_enum_v<T>;
+
 // Appends to a caller's buffer. With a null buffer it only measures. `ok()` is false once the
 // buffer was too small.
 class Writer {
@@ -34,8 +37,7 @@ class Writer {
   Writer() = default;
   Writer(uint8_t* buffer, size_t capacity) : buffer_(buffer), capacity_(capacity) {}
 
-  template <typename Int>
-    requires(std::is_integral_v<Int> || std::is_enum_v<Int>)
+  template <Scalar Int>
   void operator()(const Int& value) {
     put(&value, sizeof(value));
   }
@@ -71,8 +73,7 @@ class Reader {
  public:
   Reader(const uint8_t* bytes, size_t size) : next_(bytes), end_(bytes + size) {}
 
-  template <typename Int>
-    requires(std::is_integral_v<Int> || std::is_enum_v<Int>)
+  template <Scalar Int>
   void operator()(Int& value) {
     const uint8_t* bytes = take(sizeof(value));
     if (bytes != nullptr) {

@@ -24,10 +24,10 @@ enum class PidMode : uint8_t {
 };
 
 enum LaunchFlags : uint32_t {
-  kExec = 1u << 0,               // joins the namespaces of the container named by `parent`
-  kTerminal = 1u << 1,           // stdio is a pty made by the Console step
-  kKillCgroupOnExit = 1u << 2,   // end every process of the cgroup when this one exits
-  kStartAtOnce = 1u << 3,        // do not park before execve
+  kExec = 1u << 0,              // joins the namespaces of the container named by `parent`
+  kTerminal = 1u << 1,          // stdio is a pty made by the Console step
+  kKillCgroupOnExit = 1u << 2,  // end every process of the cgroup when this one exits
+  kStartAtOnce = 1u << 3,       // do not park before execve
 };
 
 enum class StdioMode : uint8_t {
@@ -56,7 +56,7 @@ struct Log {
 
 struct LaunchPlan {
   Str id;
-  Str parent;  // container id: the target of an exec or of PidMode::kTarget
+  Str parent;                // container id: the target of an exec or of PidMode::kTarget
   uint32_t clone_flags = 0;  // CLONE_NEW* of clone3(2), without CLONE_NEWPID (see pid_mode)
   PidMode pid_mode = PidMode::kNew;
   uint32_t flags = 0;
@@ -68,7 +68,8 @@ struct LaunchPlan {
   Bytes steps;  // step_count × { Op op; Bytes payload }
 };
 
-template <typename A> void fields(A& a, auto& s, LaunchPlan*) {
+template <typename A>
+void fields(A& a, auto& s, LaunchPlan*) {
   a(s.id), a(s.parent), a(s.clone_flags), a(s.pid_mode), a(s.flags);
   a(s.stdin_.mode), a(s.stdin_.fd), a(s.stdout_.mode), a(s.stdout_.fd);
   a(s.stderr_.mode), a(s.stderr_.fd);

@@ -56,7 +56,10 @@ struct Outcome {
   Str step;          // what was being done: "exec", "mount overlay", "open mount source"
   Str path;          // on what
 };
-template <typename A> void fields(A& a, auto& s, Outcome*) { a(s.code), a(s.step), a(s.path); }
+template <typename A>
+void fields(A& a, auto& s, Outcome*) {
+  a(s.code), a(s.step), a(s.path);
+}
 
 struct HelloReply {
   uint16_t version = kProtocolVersion;
@@ -64,7 +67,8 @@ struct HelloReply {
   Str pod;
   uint8_t has_sandbox = 0;
 };
-template <typename A> void fields(A& a, auto& s, HelloReply*) {
+template <typename A>
+void fields(A& a, auto& s, HelloReply*) {
   a(s.version), a(s.pid), a(s.pod), a(s.has_sandbox);
 }
 
@@ -79,12 +83,13 @@ struct SandboxRequest {
   uint32_t unshare_flags = 0;  // of CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS
   uint32_t flags = 0;
   int16_t net_fd = -1;
-  Str hostname;             // set where CLONE_NEWUTS is given
-  uint64_t shm_size = 0;    // bytes of the pod's /dev/shm; 0: none is made
+  Str hostname;           // set where CLONE_NEWUTS is given
+  uint64_t shm_size = 0;  // bytes of the pod's /dev/shm; 0: none is made
   uint16_t sysctl_count = 0;
-  Bytes sysctls;            // sysctl_count × { Str name; Str value }
+  Bytes sysctls;  // sysctl_count × { Str name; Str value }
 };
-template <typename A> void fields(A& a, auto& s, SandboxRequest*) {
+template <typename A>
+void fields(A& a, auto& s, SandboxRequest*) {
   a(s.unshare_flags), a(s.flags), a(s.net_fd), a(s.hostname), a(s.shm_size);
   a(s.sysctl_count), a(s.sysctls);
 }
@@ -92,7 +97,10 @@ template <typename A> void fields(A& a, auto& s, SandboxRequest*) {
 struct SandboxReply {
   uint32_t reaper_pid = 0;  // host pid, 0 without kSharedPid
 };
-template <typename A> void fields(A& a, auto& s, SandboxReply*) { a(s.reaper_pid); }
+template <typename A>
+void fields(A& a, auto& s, SandboxReply*) {
+  a(s.reaper_pid);
+}
 
 enum LaunchWarnings : uint32_t {
   kOomScoreClamped = 1u << 0,
@@ -106,37 +114,51 @@ struct LaunchReply {
   uint16_t group_count = 0;
   Bytes groups;  // group_count × uint32_t
 };
-template <typename A> void fields(A& a, auto& s, LaunchReply*) {
+template <typename A>
+void fields(A& a, auto& s, LaunchReply*) {
   a(s.pid), a(s.uid), a(s.gid), a(s.warnings), a(s.group_count), a(s.groups);
 }
 
 struct EntryRequest {
   Str id;
 };
-template <typename A> void fields(A& a, auto& s, EntryRequest*) { a(s.id); }
+template <typename A>
+void fields(A& a, auto& s, EntryRequest*) {
+  a(s.id);
+}
 
 struct StartReply {
   uint64_t started_at = 0;  // CLOCK_REALTIME ns, taken before the wake: never after finished_at
 };
-template <typename A> void fields(A& a, auto& s, StartReply*) { a(s.started_at); }
+template <typename A>
+void fields(A& a, auto& s, StartReply*) {
+  a(s.started_at);
+}
 
 struct SignalRequest {
   Str id;
   int32_t signal = 0;
   uint8_t all = 0;  // every process of its cgroup (kill_cgroup of the plan)
 };
-template <typename A> void fields(A& a, auto& s, SignalRequest*) { a(s.id), a(s.signal), a(s.all); }
+template <typename A>
+void fields(A& a, auto& s, SignalRequest*) {
+  a(s.id), a(s.signal), a(s.all);
+}
 
 struct ResizeRequest {
   Str id;
   uint16_t rows = 0, cols = 0;
 };
-template <typename A> void fields(A& a, auto& s, ResizeRequest*) { a(s.id), a(s.rows), a(s.cols); }
+template <typename A>
+void fields(A& a, auto& s, ResizeRequest*) {
+  a(s.id), a(s.rows), a(s.cols);
+}
 
 struct SocketRequest {
   int32_t domain = 0, type = 0, protocol = 0;
 };
-template <typename A> void fields(A& a, auto& s, SocketRequest*) {
+template <typename A>
+void fields(A& a, auto& s, SocketRequest*) {
   a(s.domain), a(s.type), a(s.protocol);
 }
 
@@ -147,12 +169,13 @@ struct EntryStatus {
   EntryState state = EntryState::kParked;
   uint8_t exec = 0;
   uint32_t pid = 0;
-  uint64_t started_at = 0;   // ns, 0 while parked
-  uint64_t finished_at = 0;  // ns, 0 while alive
-  int32_t wait_status = 0;   // as of waitid(2): exit code << 8, or the signal
+  uint64_t started_at = 0;     // ns, 0 while parked
+  uint64_t finished_at = 0;    // ns, 0 while alive
+  int32_t wait_status = 0;     // as of waitid(2): exit code << 8, or the signal
   uint64_t dropped_bytes = 0;  // log bytes lost to write errors
 };
-template <typename A> void fields(A& a, auto& s, EntryStatus*) {
+template <typename A>
+void fields(A& a, auto& s, EntryStatus*) {
   a(s.id), a(s.state), a(s.exec), a(s.pid), a(s.started_at), a(s.finished_at), a(s.wait_status);
   a(s.dropped_bytes);
 }
@@ -161,7 +184,10 @@ struct StateReply {
   uint32_t entry_count = 0;
   Bytes entries;  // entry_count × EntryStatus
 };
-template <typename A> void fields(A& a, auto& s, StateReply*) { a(s.entry_count), a(s.entries); }
+template <typename A>
+void fields(A& a, auto& s, StateReply*) {
+  a(s.entry_count), a(s.entries);
+}
 
 // Sent after the log is drained and the exit record is written, before the process is reaped.
 using ExitEvent = EntryStatus;

@@ -15,14 +15,20 @@ struct JoinCgroup {
   FdIndex fd = kNoFd;
   Str path;  // for messages
 };
-template <typename A> void fields(A& a, auto& s, JoinCgroup*) { a(s.fd), a(s.path); }
+template <typename A>
+void fields(A& a, auto& s, JoinCgroup*) {
+  a(s.fd), a(s.path);
+}
 
 // unshare(2), for namespaces that must be made after a cgroup was joined (CLONE_NEWCGROUP).
 struct Unshare {
   static constexpr Op kOp = Op::kUnshare;
   uint32_t flags = 0;
 };
-template <typename A> void fields(A& a, auto& s, Unshare*) { a(s.flags); }
+template <typename A>
+void fields(A& a, auto& s, Unshare*) {
+  a(s.flags);
+}
 
 // exec: setns(2) into these namespaces of the parent container (its PID namespace is joined by
 // the monitor before the clone).
@@ -30,13 +36,19 @@ struct JoinNamespaces {
   static constexpr Op kOp = Op::kJoinNamespaces;
   uint32_t flags = 0;
 };
-template <typename A> void fields(A& a, auto& s, JoinNamespaces*) { a(s.flags); }
+template <typename A>
+void fields(A& a, auto& s, JoinNamespaces*) {
+  a(s.flags);
+}
 
 struct Hostname {
   static constexpr Op kOp = Op::kHostname;
   Str name;
 };
-template <typename A> void fields(A& a, auto& s, Hostname*) { a(s.name); }
+template <typename A>
+void fields(A& a, auto& s, Hostname*) {
+  a(s.name);
+}
 
 // Mounts the root file system as an overlay. Paths are relative to the monitor's data directory
 // (the runtime's --root). `lower` is a list of strings, topmost layer first.
@@ -48,7 +60,8 @@ struct Overlay {
   Str work;
   Str options;  // comma-separated, e.g. "volatile"; may be empty
 };
-template <typename A> void fields(A& a, auto& s, Overlay*) {
+template <typename A>
+void fields(A& a, auto& s, Overlay*) {
   a(s.lower_count), a(s.lower), a(s.upper), a(s.work), a(s.options);
 }
 
@@ -58,7 +71,10 @@ struct RootBind {
   FdIndex fd = kNoFd;
   Str path;
 };
-template <typename A> void fields(A& a, auto& s, RootBind*) { a(s.fd), a(s.path); }
+template <typename A>
+void fields(A& a, auto& s, RootBind*) {
+  a(s.fd), a(s.path);
+}
 
 // Mounts a new instance of a file system (proc, sysfs, tmpfs, devpts, mqueue, cgroup, cgroup2).
 struct Mount {
@@ -69,7 +85,8 @@ struct Mount {
   uint64_t attributes = 0;  // MOUNT_ATTR_* of mount_setattr(2)
   Str options;              // comma-separated file system options, "size=65536k,mode=755"
 };
-template <typename A> void fields(A& a, auto& s, Mount*) {
+template <typename A>
+void fields(A& a, auto& s, Mount*) {
   a(s.type), a(s.source), a(s.target), a(s.attributes), a(s.options);
 }
 
@@ -87,7 +104,8 @@ struct Bind {
   uint8_t recursive_attributes = 0;  // apply the attributes to mounts below it, too
   uint64_t propagation = 0;          // MS_PRIVATE, MS_SLAVE or MS_SHARED, applied recursively
 };
-template <typename A> void fields(A& a, auto& s, Bind*) {
+template <typename A>
+void fields(A& a, auto& s, Bind*) {
   a(s.fd), a(s.source), a(s.target), a(s.kind), a(s.attributes_set), a(s.attributes_clear);
   a(s.recursive_attributes), a(s.propagation);
 }
@@ -97,7 +115,10 @@ struct PodShm {
   static constexpr Op kOp = Op::kPodShm;
   Str target;
 };
-template <typename A> void fields(A& a, auto& s, PodShm*) { a(s.target); }
+template <typename A>
+void fields(A& a, auto& s, PodShm*) {
+  a(s.target);
+}
 
 struct Mkdir {
   static constexpr Op kOp = Op::kMkdir;
@@ -105,7 +126,8 @@ struct Mkdir {
   uint32_t mode = 0755;
   uint32_t uid = 0, gid = 0;
 };
-template <typename A> void fields(A& a, auto& s, Mkdir*) {
+template <typename A>
+void fields(A& a, auto& s, Mkdir*) {
   a(s.target), a(s.mode), a(s.uid), a(s.gid);
 }
 
@@ -116,7 +138,8 @@ struct Mknod {
   uint32_t major = 0, minor = 0;
   uint32_t uid = 0, gid = 0;
 };
-template <typename A> void fields(A& a, auto& s, Mknod*) {
+template <typename A>
+void fields(A& a, auto& s, Mknod*) {
   a(s.target), a(s.mode), a(s.major), a(s.minor), a(s.uid), a(s.gid);
 }
 
@@ -126,7 +149,10 @@ struct Symlink {
   Str content;
   Str target;
 };
-template <typename A> void fields(A& a, auto& s, Symlink*) { a(s.content), a(s.target); }
+template <typename A>
+void fields(A& a, auto& s, Symlink*) {
+  a(s.content), a(s.target);
+}
 
 // Opens a pty in the container's own devpts, binds it to /dev/console (containers only, not for
 // an exec) and makes it stdio and the controlling terminal. The master goes to the monitor.
@@ -135,14 +161,20 @@ struct Console {
   uint16_t rows = 24, cols = 80;
   uint8_t bind_console = 1;
 };
-template <typename A> void fields(A& a, auto& s, Console*) { a(s.rows), a(s.cols), a(s.bind_console); }
+template <typename A>
+void fields(A& a, auto& s, Console*) {
+  a(s.rows), a(s.cols), a(s.bind_console);
+}
 
 // Makes the mounted root "/" and lets go of everything outside it.
 struct Pivot {
   static constexpr Op kOp = Op::kPivot;
   uint8_t readonly = 0;
 };
-template <typename A> void fields(A& a, auto& s, Pivot*) { a(s.readonly); }
+template <typename A>
+void fields(A& a, auto& s, Pivot*) {
+  a(s.readonly);
+}
 
 // Hides a path: /dev/null (verified to be 1:3) over a file, an empty read-only tmpfs over a
 // directory. A missing path is no error.
@@ -150,14 +182,20 @@ struct Mask {
   static constexpr Op kOp = Op::kMask;
   Str target;
 };
-template <typename A> void fields(A& a, auto& s, Mask*) { a(s.target); }
+template <typename A>
+void fields(A& a, auto& s, Mask*) {
+  a(s.target);
+}
 
 // Makes a path read-only by a bind mount on itself. A missing path is no error.
 struct ReadonlyPath {
   static constexpr Op kOp = Op::kReadonlyPath;
   Str target;
 };
-template <typename A> void fields(A& a, auto& s, ReadonlyPath*) { a(s.target); }
+template <typename A>
+void fields(A& a, auto& s, ReadonlyPath*) {
+  a(s.target);
+}
 
 // Writes a sysctl through a private procfs: name as "net.ipv4.ip_forward".
 struct Sysctl {
@@ -165,16 +203,21 @@ struct Sysctl {
   Str name;
   Str value;
 };
-template <typename A> void fields(A& a, auto& s, Sysctl*) { a(s.name), a(s.value); }
+template <typename A>
+void fields(A& a, auto& s, Sysctl*) {
+  a(s.name), a(s.value);
+}
 
-// prlimit(2). With `clamp`, a hard limit that may not be raised stays and the soft one is cut to it.
+// prlimit(2). With `clamp`, a hard limit that may not be raised stays and the soft one is cut to
+// it.
 struct Rlimit {
   static constexpr Op kOp = Op::kRlimit;
   uint32_t resource = 0;  // RLIMIT_*
   uint64_t soft = 0, hard = 0;
   uint8_t clamp = 1;
 };
-template <typename A> void fields(A& a, auto& s, Rlimit*) {
+template <typename A>
+void fields(A& a, auto& s, Rlimit*) {
   a(s.resource), a(s.soft), a(s.hard), a(s.clamp);
 }
 
@@ -183,7 +226,10 @@ struct OomScoreAdj {
   static constexpr Op kOp = Op::kOomScoreAdj;
   int32_t value = 0;
 };
-template <typename A> void fields(A& a, auto& s, OomScoreAdj*) { a(s.value); }
+template <typename A>
+void fields(A& a, auto& s, OomScoreAdj*) {
+  a(s.value);
+}
 
 // Resolves and takes on an identity, looked up in the container's own /etc/passwd and /etc/group.
 // The ids taken are part of the launch result. $HOME is set from passwd where `env` lacks it.
@@ -195,7 +241,8 @@ struct User {
   uint16_t extra_count = 0;
   Bytes extra;  // extra_count × uint32_t: supplementary groups
 };
-template <typename A> void fields(A& a, auto& s, User*) {
+template <typename A>
+void fields(A& a, auto& s, User*) {
   a(s.user), a(s.group), a(s.merge_groups), a(s.extra_count), a(s.extra);
 }
 
@@ -205,14 +252,16 @@ struct Capabilities {
   static constexpr Op kOp = Op::kCapabilities;
   uint64_t bounding = 0, effective = 0, permitted = 0, inheritable = 0, ambient = 0;
 };
-template <typename A> void fields(A& a, auto& s, Capabilities*) {
+template <typename A>
+void fields(A& a, auto& s, Capabilities*) {
   a(s.bounding), a(s.effective), a(s.permitted), a(s.inheritable), a(s.ambient);
 }
 
 struct NoNewPrivs {
   static constexpr Op kOp = Op::kNoNewPrivs;
 };
-template <typename A> void fields(A&, auto&, NoNewPrivs*) {}
+template <typename A>
+void fields(A&, auto&, NoNewPrivs*) {}
 
 // A compiled filter: struct sock_filter[] of <linux/filter.h>.
 struct Seccomp {
@@ -220,20 +269,29 @@ struct Seccomp {
   Bytes program;
   uint32_t flags = 0;  // SECCOMP_FILTER_FLAG_*
 };
-template <typename A> void fields(A& a, auto& s, Seccomp*) { a(s.program), a(s.flags); }
+template <typename A>
+void fields(A& a, auto& s, Seccomp*) {
+  a(s.program), a(s.flags);
+}
 
 struct Cwd {
   static constexpr Op kOp = Op::kCwd;
   Str path;
   uint8_t create = 0;  // mkdir -p, as the OCI image spec wants for WorkingDir
 };
-template <typename A> void fields(A& a, auto& s, Cwd*) { a(s.path), a(s.create); }
+template <typename A>
+void fields(A& a, auto& s, Cwd*) {
+  a(s.path), a(s.create);
+}
 
 struct Umask {
   static constexpr Op kOp = Op::kUmask;
   uint32_t mask = 022;
 };
-template <typename A> void fields(A& a, auto& s, Umask*) { a(s.mask); }
+template <typename A>
+void fields(A& a, auto& s, Umask*) {
+  a(s.mask);
+}
 
 // The last step. argv[0] without a slash is looked up in the PATH of `env`.
 struct Execve {
@@ -243,7 +301,8 @@ struct Execve {
   uint32_t envc = 0;
   Bytes env;  // envc × Str, "NAME=value"
 };
-template <typename A> void fields(A& a, auto& s, Execve*) {
+template <typename A>
+void fields(A& a, auto& s, Execve*) {
   a(s.argc), a(s.argv), a(s.envc), a(s.env);
 }
 

@@ -94,7 +94,8 @@ TEST_CASE("a list of entries beyond a datagram comes in a memfd" * kUnprivileged
   TestPod pod;
   const int entries = 700;
   for (int count = 0; count < entries; ++count) {
-    REQUIRE(pod.launch({.id = "a-rather-long-name-for-an-entry-of-a-pod-with-very-many-of-them-" + std::to_string(count),
+    REQUIRE(pod.launch({.id = "a-rather-long-name-for-an-entry-of-a-pod-with-very-many-of-them-" +
+                              std::to_string(count),
                         .argv = {"sh"}})
                 .ok());
   }
