@@ -2,7 +2,7 @@
   "targets": [
     {
       "target_name": "coracle",
-      "sources": ["<!@(node scripts/native-sources.mjs addon sys)"],
+      "sources": ["<!@(node scripts/native-sources.mjs addon binding sys)"],
       "include_dirs": [".", "<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=9", "NAPI_CPP_EXCEPTIONS", "_GNU_SOURCE"],
       "cflags_cc!": ["-std=gnu++17", "-fno-exceptions", "-fno-rtti"],
