@@ -21,6 +21,7 @@ export async function runPod(
   server: TestServer,
   image: string,
   pid: NamespaceMode = NamespaceMode.CONTAINER,
+  network: NamespaceMode = NamespaceMode.POD,
 ): Promise<TestPod> {
   pods += 1;
   const logDir = join(server.dir, 'logs', `pod-${pods}`);
@@ -29,7 +30,7 @@ export async function runPod(
     metadata: { name: `pod-${pods}`, namespace: 'test', uid: `uid-${pods}`, attempt: 0 },
     hostname: `pod-${pods}`,
     logDirectory: logDir,
-    linux: { securityContext: { namespaceOptions: { pid } } },
+    linux: { securityContext: { namespaceOptions: { network, pid } } },
   };
   const { podSandboxId } = await server.client.runPodSandbox({ config });
   let attempt = 0;

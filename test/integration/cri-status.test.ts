@@ -27,7 +27,7 @@ before(async () => {
 after(() => server.close());
 
 test('ContainerStatus tells what the container was made from and as whom it runs', async () => {
-  const pod = await runPod(server, image, { securityContext: own });
+  const pod = await runPod(server, image);
   const hostPath = join(server.dir, 'volume');
   mkdirSync(hostPath);
   const mount = {
@@ -93,8 +93,7 @@ test('ContainerStatus tells what the container was made from and as whom it runs
 });
 
 test('PodSandboxStatus comes with the statuses of its containers', async () => {
-  const namespaceOptions = { network: NamespaceMode.NODE, pid: NamespaceMode.CONTAINER };
-  const pod = await runPod(server, image, { securityContext: { namespaceOptions } });
+  const pod = await runPod(server, image, NamespaceMode.CONTAINER, NamespaceMode.NODE);
   const containerId = await pod.create(['true'], { linux: { securityContext: own } });
   const answer = await server.client.podSandboxStatus({
     podSandboxId: pod.id.slice(0, 20),
