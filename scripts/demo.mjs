@@ -21,7 +21,7 @@ if (process.env.CORACLE_DEMO_NETNS !== '1') {
   process.exit(status ?? 1);
 }
 
-const { connect } = await import(join(PACKAGE, 'dist/cri/client.js'));
+const { criClient } = await import(join(PACKAGE, 'dist/cri/client.js'));
 const dir = mkdtempSync(join(tmpdir(), 'coracle-demo-'));
 const socket = join(dir, 'coracle.sock');
 const times = [];
@@ -47,7 +47,7 @@ async function answering(client, server) {
 }
 
 async function podLife(client) {
-  const { imageReferences } = await call(
+  const { names } = await call(
     client,
     'importImage',
     { path: join(dir, 'layout') },
@@ -75,7 +75,7 @@ async function podLife(client) {
     sandboxConfig: config,
     config: {
       metadata: { name: 'hello', attempt: 0 },
-      image: { image: imageReferences[0] },
+      image: { image: names[0] },
       command: ['sh', '-c', script],
       logPath: 'hello.log',
     },
@@ -89,7 +89,7 @@ async function podLife(client) {
   await call(client, 'removeContainer', { containerId });
   await call(client, 'stopPodSandbox', { podSandboxId });
   await call(client, 'removePodSandbox', { podSandboxId });
-  await call(client, 'removeImage', { image: { image: imageReferences[0] } });
+  await call(client, 'removeImage', { image: { image: names[0] } });
   return { log, exec: Buffer.from(exec.stdout).toString(), exitCode: exec.exitCode };
 }
 
@@ -120,7 +120,7 @@ const server = spawn(
   ],
   { stdio: ['ignore', 'inherit', 'inherit'] },
 );
-const client = connect(socket);
+const client = criClient(socket);
 try {
   const version = await answering(client, server);
   console.log(

@@ -1,6 +1,5 @@
-import { Client, credentials, type MethodDefinition, type ServiceError } from '@grpc/grpc-js';
-import { AdminServiceService } from '../cri/gen/coracle.ts';
-import { ImageServiceService, ImageSpec, PullImageRequest } from '../cri/gen/cri.ts';
+import type { ServiceError } from '@grpc/grpc-js';
+import { criClient } from '../cri/client.ts';
 import { answers, socketPathOf } from '../cri/socket.ts';
 import { CoracleError } from '../errors.ts';
 import { createLogger } from '../observe/logger.ts';
@@ -63,53 +62,27 @@ async function viaServer<T>(
   socket: string,
   work: (images: ImageBackend) => Promise<T>,
 ): Promise<T> {
-  const client = new Client(`unix:${socket}`, credentials.createInsecure(), {
-    'grpc.max_receive_message_length': -1,
-  });
-  const { pullImage, listImages, imageStatus, removeImage } = ImageServiceService;
-  const named = (name: string) => ImageSpec.fromPartial({ image: name });
+  const client = criClient(socket);
+  const named = (image: string) => ({ image: { image } });
   try {
     return await work({
-      pull: async (name) => {
-        const request = PullImageRequest.fromPartial({ image: { image: name } });
-        return (await call(client, pullImage, request)).imageRef;
-      },
+      pull: async (name) => (await client.pullImage(named(name))).imageRef,
       list: async () => {
-        const { images } = await call(client, listImages, { filter: undefined });
+        const { images } = await client.listImages();
         return images.map((image) => ({ ...image, size: Number(image.size) }));
       },
-      import: async (path, tag = '') => {
-        const { importImage } = AdminServiceService;
-        return (await call(client, importImage, { path, tag })).names;
-      },
+      import: async (path, tag = '') => (await client.importImage({ path, tag })).names,
       remove: async (name) => {
-        const image = named(name);
-        const status = await call(client, imageStatus, { image, verbose: false });
-        await call(client, removeImage, { image });
+        const status = await client.imageStatus(named(name));
+        await client.removeImage(named(name));
         return status.image !== undefined;
       },
     });
+  } catch (error) {
+    // The server's own words, without gRPC's numbers around them.
+    const details = (error as Partial<ServiceError>).details;
+    throw details ? new CoracleError('Internal', details, { cause: error }) : error;
   } finally {
     client.close();
   }
-}
-
-function call<Request, Response>(
-  client: Client,
-  method: MethodDefinition<Request, Response>,
-  request: Request,
-): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
-      request,
-      (error: ServiceError | null, response?: Response) => {
-        // The server's own words, without gRPC's numbers around them.
-        if (error) reject(new CoracleError('Internal', error.details, { cause: error }));
-        else resolve(response as Response);
-      },
-    );
-  });
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
-import { type CriClient, criClient } from './cri-client.ts';
+import { type CriClient, criClient } from '../../src/cri/client.ts';
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
 

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
+import { type CriClient, criClient } from '../../src/cri/client.ts';
 import { RuntimeServiceService } from '../../src/cri/gen/cri.ts';
 import { type CriServer, type Handlers, serveCri } from '../../src/cri/server.ts';
 import { CoracleError } from '../../src/errors.ts';
-import { type CriClient, criClient } from '../helpers/cri-client.ts';
 
 interface Line {
   level: string;

@@ -1,4 +1,7 @@
-/** A real gRPC client of the CRI, for tests: promises, and messages with only what matters. */
+/**
+ * A gRPC client of a running server: promises, and messages with only the fields that matter. For
+ * the command line, the demo and the tests.
+ */
 import {
   type CallOptions,
   Client,
@@ -7,15 +10,19 @@ import {
   type MethodDefinition,
   type ServiceError,
 } from '@grpc/grpc-js';
-import * as messages from '../../src/cri/gen/cri.ts';
+import * as adminMessages from './gen/coracle.ts';
+import { AdminServiceService } from './gen/coracle.ts';
+import * as criMessages from './gen/cri.ts';
 import {
   type DeepPartial,
   ImageServiceService,
   type MessageFns,
   RuntimeServiceService,
-} from '../../src/cri/gen/cri.ts';
+} from './gen/cri.ts';
 
-type Services = typeof RuntimeServiceService & typeof ImageServiceService;
+type Services = typeof RuntimeServiceService &
+  typeof ImageServiceService &
+  typeof AdminServiceService;
 type RequestOf<M> = M extends { requestDeserialize(bytes: Buffer): infer T } ? T : never;
 type ResponseOf<M> = M extends { responseDeserialize(bytes: Buffer): infer T } ? T : never;
 type UnaryNames = {
@@ -25,7 +32,7 @@ type UnaryNames = {
 export interface CriCall {
   /** Cancels the call. */
   signal?: AbortSignal;
-  /** Milliseconds from now; default 30 s, so that a test that hangs says where. */
+  /** Milliseconds from now; default none. */
   deadlineMs?: number;
 }
 
@@ -46,7 +53,7 @@ export function criClient(socket: string): CriClient {
     'grpc.max_receive_message_length': -1,
     'grpc.max_send_message_length': -1,
   });
-  const services = { ...RuntimeServiceService, ...ImageServiceService };
+  const services = { ...RuntimeServiceService, ...ImageServiceService, ...AdminServiceService };
   const methods: Record<string, unknown> = {
     close: () => client.close(),
     stream: (path: string, call?: CriCall) => serverStream(client, path, call),
@@ -99,13 +106,15 @@ function serverStream(client: Client, path: string, call: CriCall = {}): Promise
 }
 
 function options(call: CriCall): Partial<CallOptions> {
-  return { deadline: Date.now() + (call.deadlineMs ?? 30_000) };
+  return call.deadlineMs === undefined ? {} : { deadline: Date.now() + call.deadlineMs };
 }
 
 /** The codec of a method's request: by convention of the protocol, "<Method>Request". */
 function requestType(path: string): MessageFns<unknown> {
   const name = `${path.slice(path.lastIndexOf('/') + 1)}Request`;
-  const type = (messages as unknown as Record<string, MessageFns<unknown>>)[name];
+  const type = (
+    { ...criMessages, ...adminMessages } as unknown as Record<string, MessageFns<unknown>>
+  )[name];
   if (!type) throw new Error(`no message ${name}`);
   return type;
 }
