@@ -3,6 +3,7 @@
 //     node scripts/test.mjs [check] [unit] [native] [integration]      default: all, in this order
 //
 // Suites that need root or tools skip themselves and say why; so does this script.
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,8 +40,11 @@ async function check() {
   for (const [, reason] of output.matchAll(/^skipped: (.*)$/gm)) skipped(reason);
 }
 
-/** Test files through node:test; what is shown is the spec report, what is counted the TAP one. */
-async function nodeTests(folders, options) {
+/**
+ * Test files through node:test; what is shown is the spec report, what is counted the TAP one.
+ * `within` is a command that runs the command it is given.
+ */
+async function nodeTests(folders, options, within = []) {
   const files = folders.flatMap((folder) => filesBelow(folder, ['.test.ts']));
   if (files.length === 0) {
     console.log('no test files');
@@ -49,7 +53,9 @@ async function nodeTests(folders, options) {
   const scratch = mkdtempSync(join(tmpdir(), 'coracle-test-'));
   const report = join(scratch, 'report.tap');
   try {
-    const { status } = await run(process.execPath, [
+    const [command, ...args] = [
+      ...within,
+      process.execPath,
       '--import',
       'tsx',
       '--test',
@@ -60,7 +66,8 @@ async function nodeTests(folders, options) {
       `--test-reporter-destination=${report}`,
       ...options,
       ...files,
-    ]);
+    ];
+    const { status } = await run(command, args);
     const tap = readFileSync(report, 'utf8');
     const failed = number(tap, /^# fail (\d+)$/m) + number(tap, /^# cancelled (\d+)$/m);
     count({
@@ -93,6 +100,8 @@ async function native() {
     count({ failed: 1 });
     return;
   }
+  // The monitor that ships, not the one that cmake made.
+  process.env.CORACLE_MONITOR = join(root, 'build/Release/coracle-monitor');
   const { status, output } = await run(join(root, NATIVE_BUILD, 'coracle-native-test'), []);
   const failed = number(output, /test cases:.*\|\s*(\d+) failed/);
   count({
@@ -102,13 +111,35 @@ async function native() {
   });
 }
 
+// The embedded network of the tests' servers (bridge, addresses, nftables, forwarding) is this
+// namespace's, not the host's; it ends with the tests.
+const OWN_NETWORK = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
+
+async function integration() {
+  const reason = process.getuid() === 0 ? cannotRun([...OWN_NETWORK, 'true']) : 'root is needed';
+  if (reason !== undefined) {
+    console.log(`skipped: ${reason}`);
+    count({ skipped: 1 });
+    skipped(`all integration tests: ${reason}`);
+    return;
+  }
+  // One file at a time: they share the host's cgroups, mounts and processes.
+  const folders = ['test/integration', 'test/conformance', 'test/fault'];
+  await nodeTests(folders, ['--test-concurrency=1'], OWN_NETWORK);
+}
+
+/** Why a command fails, if it does. */
+function cannotRun([command, ...args]) {
+  const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
+  if (error) return error.message;
+  return status === 0 ? undefined : stderr.trim() || `${command}: exit status ${status}`;
+}
+
 const stages = {
   check,
   unit: () => nodeTests(['test/unit', 'test/types'], []),
   native,
-  // One file at a time: they share the host's cgroups, mounts, network and processes.
-  integration: () =>
-    nodeTests(['test/integration', 'test/conformance', 'test/fault'], ['--test-concurrency=1']),
+  integration,
 };
 
 const asked = process.argv.slice(2);
