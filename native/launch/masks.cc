@@ -76,11 +76,15 @@ Error run(const ReadonlyPath& step, Child& child) {
   Fd target(open_in_root(child.root, path, O_PATH));
   if (!target && is_missing(errno)) return {};
   if (!target) return failed("make read-only", path);
-  Fd tree(sys::open_tree(target.get(), "", kClone | sys::kAtRecursive));
   sys::MountAttr readonly;
   readonly.set = sys::kMountAttrReadonly;
-  if (!tree ||
-      sys::mount_setattr(tree.get(), "", sys::kAtEmptyPath | sys::kAtRecursive, readonly) != 0 ||
+  // A whole mount, as the cgroup tree with its ten hierarchies, needs no second one on top of it:
+  // each costs its making here and its taking down when the container exits.
+  constexpr unsigned kTree = sys::kAtEmptyPath | sys::kAtRecursive;
+  if (sys::mount_setattr(target.get(), "", kTree, readonly) == 0) return {};
+  if (errno != EINVAL) return failed("make read-only", path);
+  Fd tree(sys::open_tree(target.get(), "", kClone | sys::kAtRecursive));
+  if (!tree || sys::mount_setattr(tree.get(), "", kTree, readonly) != 0 ||
       sys::move_mount(tree.get(), "", target.get(), "", kAttach) != 0) {
     return failed("make read-only", path);
   }
