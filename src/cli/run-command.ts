@@ -1,11 +1,23 @@
 import type { Command } from 'commander';
 import { messageOf } from '../errors.ts';
+import type { NativeError } from '../native/types.ts';
 import { complain } from './complain.ts';
 import { type Flags, loadSettings } from './config.ts';
 import { withSettings } from './options.ts';
 
 /** What `docker run` exits with where the container did not get as far as having a code. */
 const SETUP_FAILED = 125;
+const NOT_EXECUTABLE = 126;
+const NOT_FOUND = 127;
+
+/** A shell's code for a command that could not be executed, 125 for all else. */
+function exitCodeOf(error: unknown): number {
+  const { step, code } = (
+    error instanceof Error ? (error.cause ?? {}) : {}
+  ) as Partial<NativeError>;
+  if (step !== 'exec') return SETUP_FAILED;
+  return code === 'ENOENT' || code === 'ENOTDIR' ? NOT_FOUND : NOT_EXECUTABLE;
+}
 
 interface RunFlags extends Flags {
   net: string;
@@ -44,7 +56,7 @@ export function registerRun(program: Command): void {
         process.exitCode = await run(image, command, { ...flags, root, state, net });
       } catch (error) {
         complain(messageOf(error));
-        process.exitCode = SETUP_FAILED;
+        process.exitCode = exitCodeOf(error);
       }
     });
 }

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { ReadStream } from 'node:tty';
 import {
   type Container,
   type ContainerOptions,
@@ -87,7 +88,9 @@ function start(container: Container, options: RunOptions): Promise<void> {
 async function attend(container: Container, options: RunOptions): Promise<number> {
   const forward = (signal: NodeJS.Signals) => void container.kill(signal).catch(() => {});
   for (const signal of FORWARDED) process.on(signal, forward);
-  const terminal = options.tty ? await joinTerminal(container, options.interactive) : undefined;
+  const terminal = container.terminal
+    ? joinTerminal(container, container.terminal, options.interactive)
+    : undefined;
   try {
     return (await container.wait()).exitCode;
   } finally {
@@ -98,10 +101,9 @@ async function attend(container: Container, options: RunOptions): Promise<number
 
 const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
 
-async function joinTerminal(container: Container, interactive: boolean) {
-  const terminal = await container.terminal();
+function joinTerminal(container: Container, terminal: ReadStream, interactive: boolean) {
   const resize = () =>
-    void container.resize(process.stdout.rows ?? 24, process.stdout.columns ?? 80).catch(() => {});
+    void container.resize(process.stdout.rows || 24, process.stdout.columns || 80).catch(() => {});
   resize();
   process.stdout.on('resize', resize);
   const ended = new Promise<void>((done) => terminal.once('close', () => done()));

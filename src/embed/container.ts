@@ -48,6 +48,7 @@ export class Container implements AsyncDisposable {
   readonly id: string;
   readonly #ctx: RuntimeContext;
   #streams = NO_STREAMS;
+  #terminal: ReadStream | null = null;
 
   /** @internal Containers are made by `Pod.createContainer`. */
   constructor(ctx: RuntimeContext, id: string) {
@@ -66,20 +67,26 @@ export class Container implements AsyncDisposable {
     return this.#streams.stderr;
   }
 
+  /**
+   * Both directions of its terminal, where it was made with `tty` and started with options that do
+   * not send its output to the log.
+   */
+  get terminal(): ReadStream | null {
+    return this.#terminal;
+  }
+
   /** Starts it; rejects with the reason when the command cannot be executed. */
   async start(options?: StdioOptions): Promise<void> {
     const { record } = this.#ctx.containers.get(this.id);
     const log = logStdio(this.#ctx, record);
     const io = options ? launchStdio(options, log.log) : log;
+    if (record.config.tty && options && !io.log) {
+      io.parked = async (task) => {
+        this.#terminal = terminalStream(await task.terminal());
+      };
+    }
     const task = await startContainer(this.#ctx, this.id, io);
     this.#streams = streamsOf(task.result.pipes);
-  }
-
-  /** The terminal of a running container made with `tty`. */
-  async terminal(): Promise<ReadStream> {
-    const { record } = this.#ctx.containers.get(this.id);
-    const { connection } = this.#ctx.monitors.get(record.sandboxId);
-    return terminalStream(await connection.terminal(this.id));
   }
 
   async resize(rows: number, columns: number): Promise<void> {

@@ -10,6 +10,8 @@ export class ExecHandle implements AsyncDisposable {
   readonly stdin: ProcessStreams['stdin'];
   readonly stdout: ProcessStreams['stdout'];
   readonly stderr: ProcessStreams['stderr'];
+  /** Both directions of its terminal, where `tty` was asked for. */
+  readonly terminal: ReadStream | null;
   readonly #process: ExecProcess;
 
   /** @internal */
@@ -20,6 +22,7 @@ export class ExecHandle implements AsyncDisposable {
     this.stdin = streams.stdin;
     this.stdout = streams.stdout;
     this.stderr = streams.stderr;
+    this.terminal = process.terminal === undefined ? null : terminalStream(process.terminal);
   }
 
   async wait(options: { signal?: AbortSignal } = {}): Promise<{ exitCode: number }> {
@@ -35,15 +38,11 @@ export class ExecHandle implements AsyncDisposable {
     return this.#process.resize(rows, columns);
   }
 
-  /** The terminal, where `tty` was asked for. */
-  async terminal(): Promise<ReadStream> {
-    return terminalStream(await this.#process.terminal());
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.stdin?.destroy();
     this.stdout?.destroy();
     this.stderr?.destroy();
+    this.terminal?.destroy();
     await this.#process.delete();
   }
 }

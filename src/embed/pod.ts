@@ -3,10 +3,14 @@ import { createContainer } from '../runtime/create-container.ts';
 import { removeSandbox } from '../runtime/remove-sandbox.ts';
 import { stopSandbox } from '../runtime/stop-sandbox.ts';
 import type { ContainerConfig } from '../spec/config.ts';
+import { newId } from '../store/ids.ts';
 import { Container } from './container.ts';
 
 export interface ContainerOptions extends Omit<ContainerConfig, 'name' | 'attempt'> {
-  /** Unique within its pod; made up where absent. */
+  /**
+   * Unique within its pod; made up where absent. Of two calls at the same time with one name and
+   * the same options both get the one container.
+   */
   name?: string;
 }
 
@@ -34,8 +38,7 @@ export class Pod implements AsyncDisposable {
     options: ContainerOptions,
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<Container> {
-    containers += 1;
-    const config = { name: `container-${containers}`, ...options, attempt: 0 };
+    const config = { name: `container-${newId().slice(0, 12)}`, ...options, attempt: 0 };
     return new Container(this.#ctx, await createContainer(this.#ctx, this.id, config, signal));
   }
 
@@ -57,5 +60,3 @@ export class Pod implements AsyncDisposable {
     await this.remove();
   }
 }
-
-let containers = 0;

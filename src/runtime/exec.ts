@@ -1,4 +1,6 @@
+import { closeSync } from 'node:fs';
 import { CoracleError, invalid } from '../errors.ts';
+import { describeNative, isNativeError } from '../native/addon.ts';
 import type { EntryStatus, StdioSpec } from '../native/types.ts';
 import { stateOf } from '../store/container-status.ts';
 import { newId } from '../store/ids.ts';
@@ -28,7 +30,7 @@ export interface ExecProcess {
   signal(signal: number): Promise<void>;
   resize(rows: number, cols: number): Promise<void>;
   /** The pty master, with `tty`; the caller's to close. */
-  terminal(): Promise<number>;
+  readonly terminal: number | undefined;
   /** Kills it if it runs, and forgets it. */
   delete(): Promise<void>;
 }
@@ -52,12 +54,22 @@ export async function openExec(
   const exit = monitor.armExit(execId);
   const task = await Task.create(monitor, execId, plan, {
     stdio: request.stdio,
-    startAtOnce: true,
+    startAtOnce: !request.tty,
   }).catch((error: unknown) => {
     monitor.disarm(execId);
-    throw error;
+    throw execError(error);
   });
+  const terminal = request.tty ? await startWithTerminal(task) : undefined;
   const { connection } = monitor;
+  let forgotten: Promise<void> | undefined;
+  const forget = () => {
+    forgotten ??= task.delete();
+    return forgotten;
+  };
+  // A handle that nobody disposes must not keep the monitor's entry.
+  exit.then(forget).catch((error: unknown) => {
+    ctx.log.warn({ id: record.id, err: error }, 'an exec that has ended could not be forgotten');
+  });
   return {
     id: execId,
     pid: task.pid,
@@ -65,11 +77,34 @@ export async function openExec(
     wait: async () => {
       const ending = await keepAlive(exit);
       if (ending.kind === 'exited') return ending.status;
-      throw new CoracleError('Unavailable', `the monitor of container ${record.id} is gone`);
+      const why = ending.kind === 'lost' ? 'its monitor is gone' : 'it was let go of';
+      throw new CoracleError(
+        'Unavailable',
+        `how the command in container ${record.id} ended is unknown: ${why}`,
+      );
     },
     signal: (signal) => connection.signal(execId, signal, false),
     resize: (rows, cols) => connection.resize(execId, rows, cols),
-    terminal: () => connection.terminal(execId),
-    delete: () => task.delete(),
+    terminal,
+    delete: forget,
   };
+}
+
+/** Takes the terminal over first: what the command writes at once is not missed. */
+async function startWithTerminal(task: Task): Promise<number> {
+  let terminal = -1;
+  try {
+    terminal = await task.terminal();
+    await task.start();
+    return terminal;
+  } catch (error) {
+    if (terminal >= 0) closeSync(terminal);
+    await task.delete();
+    throw execError(error);
+  }
+}
+
+function execError(error: unknown): unknown {
+  if (!isNativeError(error)) return error;
+  return new CoracleError('FailedPrecondition', describeNative(error), { cause: error });
 }

@@ -1,6 +1,5 @@
 import { CoracleError, messageOf } from '../errors.ts';
 import { describeNative, isNativeError } from '../native/addon.ts';
-import type { LaunchOptions } from '../native/types.ts';
 import { ended, stateOf } from '../store/container-status.ts';
 import type { Container } from '../store/containers.ts';
 import type { RuntimeContext } from './context.ts';
@@ -38,9 +37,10 @@ export async function startContainer(
     const { monitor } = requireReadySandbox(ctx, container.record.sandboxId);
     requireRunningTarget(ctx, container.record);
     const plan = await preparedPlan(ctx, container.record);
-    const options: LaunchOptions = io ?? logStdio(ctx, container.record);
+    const { parked, ...options } = io ?? logStdio(ctx, container.record);
     task = await Task.create(monitor, container.record.id, plan, options);
     const exit = task.armExit();
+    await parked?.(task);
     const { startedAt } = await task.start();
     await persistRunning(container, task, startedAt);
     monitorExit(ctx, container, exit);
@@ -93,18 +93,21 @@ async function failStart(
 ): Promise<CoracleError> {
   const { id, sandboxId } = container.record;
   try {
+    task?.closePipes();
     await task?.delete();
   } catch (cleanup) {
     ctx.log.warn({ id, err: cleanup }, 'failed start left a task behind');
   }
-  await container.status.settle((status) =>
-    ended(status, {
+  await container.status.settle((status) => {
+    const facts = {
       finishedAt: now(),
       exitCode: START_ERROR_CODE,
       reason: START_ERROR_REASON,
       message: error.message,
-    }),
-  );
+    };
+    // Over at once: whoever hears of the end may remove the container.
+    return { ...ended(status, facts), starting: false };
+  });
   ctx.live.of(id).exited.resolve();
   ctx.events.emit('stopped', id, sandboxId);
   return error;

@@ -2,9 +2,13 @@ import { isAbsolute, join } from 'node:path';
 import type { LaunchOptions } from '../native/types.ts';
 import type { ContainerRecord } from '../store/types.ts';
 import type { RuntimeContext } from './context.ts';
+import type { Task } from './task.ts';
 
 /** Where an embedding program wants a container's streams, in place of the CRI log. */
-export type ContainerIo = Pick<LaunchOptions, 'stdio' | 'log'>;
+export interface ContainerIo extends Pick<LaunchOptions, 'stdio' | 'log'> {
+  /** Called with the task before its program runs. What it throws fails the start. */
+  parked?: (task: Task) => Promise<void>;
+}
 
 /**
  * The CRI log: both streams into one file, stdout alone with a terminal, discarded without a log

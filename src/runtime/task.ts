@@ -1,5 +1,6 @@
+import { closeSync } from 'node:fs';
 import type { LaunchOptions, LaunchResult, PreparedPlan } from '../native/types.ts';
-import type { Exit, PodMonitor } from './monitors.ts';
+import { type Exit, isConnectionLost, type PodMonitor } from './monitors.ts';
 
 /**
  * One process under a pod's monitor: a container's init, or an exec.
@@ -39,10 +40,26 @@ export class Task {
     return this.#monitor.connection.start(this.id);
   }
 
-  /** Kills and forgets it. That it is gone already, or its monitor is, is fine. */
+  /** Takes over the pty master, the caller's to close: of a parked task, no output is missed. */
+  terminal(): Promise<number> {
+    return this.#monitor.connection.terminal(this.id);
+  }
+
+  /**
+   * Kills and forgets it. That it is gone already, or its monitor is, is fine. A wait that is
+   * armed gets the exit, where there is one.
+   */
   async delete(): Promise<void> {
-    this.#monitor.disarm(this.id);
-    await deleteEntry(this.#monitor, this.id);
+    try {
+      await deleteEntry(this.#monitor, this.id);
+    } finally {
+      this.#monitor.disarm(this.id);
+    }
+  }
+
+  /** Closes our ends of its pipes, where nobody will ever read or write them. */
+  closePipes(): void {
+    for (const fd of this.result.pipes) if (fd !== undefined) closeSync(fd);
   }
 }
 
@@ -51,7 +68,6 @@ export async function deleteEntry(monitor: PodMonitor, id: string): Promise<void
   try {
     await monitor.connection.delete(id);
   } catch (error) {
-    const gone = await Promise.race([monitor.closed.then(() => true), false]);
-    if (!gone) throw error;
+    if (!isConnectionLost(error)) throw error;
   }
 }

@@ -101,7 +101,8 @@ test('a terminal carries both directions', async () => {
     stdin: true,
   });
   await container.start({});
-  const terminal = await container.terminal();
+  const { terminal } = container;
+  assert.ok(terminal);
   let seen = '';
   terminal.on('data', (chunk: Buffer) => {
     seen += chunk.toString();
