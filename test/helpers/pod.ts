@@ -22,6 +22,7 @@ export async function runPod(
   image: string,
   pid: NamespaceMode = NamespaceMode.CONTAINER,
   network: NamespaceMode = NamespaceMode.POD,
+  privileged = false,
 ): Promise<TestPod> {
   pods += 1;
   const logDir = join(server.dir, 'logs', `pod-${pods}`);
@@ -30,7 +31,7 @@ export async function runPod(
     metadata: { name: `pod-${pods}`, namespace: 'test', uid: `uid-${pods}`, attempt: 0 },
     hostname: `pod-${pods}`,
     logDirectory: logDir,
-    linux: { securityContext: { namespaceOptions: { network, pid } } },
+    linux: { securityContext: { namespaceOptions: { network, pid }, privileged } },
   };
   const { podSandboxId } = await server.client.runPodSandbox({ config });
   let attempt = 0;
