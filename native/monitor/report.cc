@@ -51,13 +51,11 @@ void parked(Monitor& monitor, Entry& entry, const Report& report) {
   entry.reply.wanted = false;
 }
 
-// The child has closed its end after it was woken: it has run execve, or was killed before.
+// The child has closed its end after it was woken: it has run execve, or is dying. A dying process
+// closes its files before it can be waited for, so that only its flags tell; execve clears the one
+// that counts before it closes anything.
 void woken_child_is_silent(Monitor& monitor, Entry& entry) {
-  ExitStatus ended;
-  if (read_exit_status(entry.process.pidfd, &ended) &&
-      !has_executed(monitor.pod.proc.get(), entry.process.pid)) {
-    return;  // the pidfd tells what it died of
-  }
+  if (!has_executed(monitor.pod.proc.get(), entry.process.pid)) return;  // the pidfd tells why
   const bool at_once = entry.phase == Phase::kPreparing;
   entry.phase = Phase::kRunning;
   if (at_once) {
