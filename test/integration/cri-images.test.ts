@@ -1,0 +1,83 @@
+/** Images over CRI: from a real registry to a container, and away again. */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
+import { pushLayout } from '../helpers/image-fixture.ts';
+import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+import { exited, runPod } from '../helpers/pod.ts';
+import { startRegistry, type TestRegistry } from '../helpers/registry.ts';
+import { TestServer } from '../helpers/server.ts';
+
+let server: TestServer;
+let registry: TestRegistry;
+let clean: Snapshot;
+
+before(async () => {
+  clean = snapshot();
+  server = await TestServer.start();
+  registry = await startRegistry(join(server.dir, 'registry'));
+  const layout = join(server.dir, 'pushed');
+  await makeBusyboxLayout(layout, { name: 'unused.local/busybox:1' });
+  await pushLayout(registry.url, layout, 'team/busybox', '1.0');
+});
+
+after(async () => {
+  await registry[Symbol.asyncDispose]();
+  await server.close();
+  assert.deepEqual(await settledLeaks(clean), {});
+});
+
+test('IM-1, IM-11: pulled by tag, an image has one id everywhere, runs, and is gone when removed', async () => {
+  const { client } = server;
+  const name = `${registry.host}/team/busybox:1.0`;
+  assert.equal((await client.imageStatus({ image: { image: name } })).image, undefined);
+  const { imageRef } = await client.pullImage({ image: { image: name } });
+  const { images } = await client.listImages({});
+  assert.deepEqual(
+    images.map(({ id, repoTags }) => ({ id, repoTags })),
+    [{ id: imageRef, repoTags: [name] }],
+  );
+  const digest = images[0]?.repoDigests[0] ?? '';
+  assert.match(digest, /team\/busybox@sha256:[0-9a-f]{64}$/);
+  for (const reference of [name, digest, imageRef, imageRef.slice('sha256:'.length, 20)]) {
+    const { image } = await client.imageStatus({ image: { image: reference } });
+    assert.equal(image?.id, imageRef, reference);
+  }
+
+  const pod = await runPod(server, name);
+  const containerId = await pod.run(['true']);
+  const status = await exited(server, containerId);
+  assert.equal(status.exitCode, 0);
+  assert.equal(status.imageId, imageRef);
+  assert.equal(status.imageRef, digest);
+
+  const { imageFilesystems } = await client.imageFsInfo({});
+  assert.ok((imageFilesystems[0]?.usedBytes?.value ?? 0n) > 1_000_000n);
+  await client.removePodSandbox({ podSandboxId: pod.id });
+  await client.removeImage({ image: { image: digest } });
+  assert.deepEqual((await client.listImages({})).images, []);
+  assert.deepEqual(readdirSync(join(server.root, 'blobs', 'sha256')), []);
+  await client.removeImage({ image: { image: digest } });
+});
+
+test('twenty pulls of one image at once are one', async () => {
+  const { client } = server;
+  const name = `${registry.host}/team/busybox:1.0`;
+  const pulls = Array.from({ length: 20 }, () => client.pullImage({ image: { image: name } }));
+  const references = new Set((await Promise.all(pulls)).map(({ imageRef }) => imageRef));
+  assert.equal(references.size, 1);
+  await client.removeImage({ image: { image: name } });
+});
+
+test('what is not there, and what is no reference, is told apart', async () => {
+  const { client } = server;
+  const pull = (image: string) => client.pullImage({ image: { image } });
+  await assert.rejects(pull(`${registry.host}/team/nosuch:1`), { code: 5 });
+  await assert.rejects(pull('UPPER/Case'), { code: 3 });
+  await assert.rejects(pull('127.0.0.1:1/team/busybox:1'), /127\.0\.0\.1:1/);
+  const pod = await runPod(server, 'unused');
+  await assert.rejects(pod.create(['true']), { code: 5 });
+  await client.removePodSandbox({ podSandboxId: pod.id });
+});
