@@ -123,6 +123,32 @@ test('an AbortSignal ends a wait, and the container goes on', async () => {
   assert.equal(container.info().state, 'running');
 });
 
+test('ST-12, ST-19, EX-12: 200 launches, every exit, and each event when the status says so', async () => {
+  await using pod = await runtime.runPod(quiet);
+  const seen = new Map<string, string[]>();
+  const stateNow = new Map<string, () => string>();
+  const unsubscribe = runtime.subscribe(({ type, containerId }) => {
+    const state = type === 'deleted' ? 'gone' : (stateNow.get(containerId)?.() ?? 'created');
+    seen.set(containerId, [...(seen.get(containerId) ?? []), `${type}:${state}`]);
+  });
+  for (let turn = 0; turn < 200; turn += 1) {
+    await using container = await pod.createContainer({ image, command: ['/bin/true'] });
+    stateNow.set(container.id, () => container.info().state);
+    await container.start();
+    assert.equal((await container.wait()).exitCode, 0);
+  }
+  unsubscribe();
+  assert.equal(seen.size, 200);
+  for (const events of seen.values()) {
+    assert.deepEqual(events, [
+      'created:created',
+      'started:running',
+      'stopped:exited',
+      'deleted:gone',
+    ]);
+  }
+});
+
 test('100 launches leave no descriptor behind', async () => {
   await using pod = await runtime.runPod(quiet);
   const launch = async () => {
