@@ -1,6 +1,7 @@
 // User: the identity of the program.
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -90,6 +91,8 @@ Error run(const User& step, Child& child) {
   if (sys::setresgid(gid) != 0) return failed("set group");
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return failed("keep capabilities");
   if (sys::setresuid(entry.uid) != 0) return failed("set user");
+  // A change of identity clears the death signal.
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return failed("set death signal");
 
   child.report.uid = entry.uid;
   child.report.gid = gid;
