@@ -35,6 +35,9 @@ export async function withSignal<T>(promise: Promise<T>, signal?: AbortSignal): 
   }
 }
 
+/** The longest delay that setTimeout takes; above it fires at once. About 24.8 days. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** Far apart: the timer has nothing to do but to exist. */
 const KEEP_ALIVE_MS = 1 << 30;
 
@@ -55,7 +58,7 @@ export async function keepAlive<T>(promise: Promise<T>): Promise<T> {
 export async function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
+    timer = setTimeout(() => resolve(false), Math.min(ms, MAX_TIMER_MS));
   });
   try {
     return await Promise.race([

@@ -1,12 +1,14 @@
 import { Socket } from 'node:net';
 import { CoracleError } from '../errors.ts';
-import { describeNative, isNativeError } from '../native/addon.ts';
 import type { RuntimeContext } from './context.ts';
 import { settledWithin, withSignal } from './deferred.ts';
-import { type ExecRequest, openExec } from './exec.ts';
+import { type ExecProcess, type ExecRequest, openExec } from './exec.ts';
 
 /** Bytes kept of each stream; what follows is drained and dropped (XS-2, CVE-2022-1708). */
 const OUTPUT_LIMIT = 16 * 1024 * 1024;
+
+/** How long a killed command may take to be gone, ms. */
+const KILL_MS = 2_000;
 
 export interface ExecSyncOptions {
   /** No limit where absent or 0. */
@@ -37,10 +39,7 @@ export async function execSync(
     argv,
     stdio: [{ type: 'null' }, { type: 'pipe' }, { type: 'pipe' }],
   };
-  const process = await openExec(ctx, id, request).catch((error: unknown) => {
-    if (!isNativeError(error)) throw error;
-    throw new CoracleError('FailedPrecondition', describeNative(error), { cause: error });
-  });
+  const process = await openExec(ctx, id, request);
   const stdout = collect(process.pipes[1]);
   const stderr = collect(process.pipes[2]);
   try {
@@ -62,8 +61,17 @@ export async function execSync(
   } finally {
     stdout.close();
     stderr.close();
-    await process.delete();
+    await end(ctx, id, process);
   }
+}
+
+/** Kills the command. One that hangs in the kernel does not hold up the answer (XS-5). */
+async function end(ctx: RuntimeContext, id: string, process: ExecProcess): Promise<void> {
+  const ended = process.delete().catch((error: unknown) => {
+    ctx.log.warn({ id, err: error }, 'a command could not be ended');
+  });
+  if (await settledWithin(ended, KILL_MS)) return;
+  ctx.log.warn({ id }, 'a command does not end although it was killed');
 }
 
 interface Collector {

@@ -1,5 +1,6 @@
-import { type Ending, ended } from '../store/container-status.ts';
+import { type Ending, ended, stateOf } from '../store/container-status.ts';
 import type { Container } from '../store/containers.ts';
+import { killCgroup } from './cgroup/kill.ts';
 import { oomKilled } from './cgroup/oom.ts';
 import type { RuntimeContext } from './context.ts';
 import { now } from './events.ts';
@@ -13,8 +14,12 @@ const UNKNOWN_EXIT_CODE = 255;
 /** Follows one running container to its end; each container has a watcher of its own (EX-1). */
 export function monitorExit(ctx: RuntimeContext, container: Container, exit: Promise<Exit>): void {
   exit
-    .then((ending) => exitFacts(ctx, container, ending))
-    .then((facts) => recordExit(ctx, container, facts))
+    .then(async (ending) => {
+      if (ending.kind === 'released') return;
+      // What a monitor leaves behind (its own death took most) would run on unseen.
+      if (ending.kind === 'lost') await killCgroup(ctx.cgroups, container.record.cgroupPath);
+      await recordExit(ctx, container, await exitFacts(ctx, container, ending));
+    })
     .catch((error: unknown) => {
       ctx.log.error({ id: container.record.id, err: error }, 'exit could not be handled');
     });
@@ -51,7 +56,12 @@ export async function recordExit(
   facts: Ending,
 ): Promise<void> {
   const { id, sandboxId } = container.record;
-  await container.status.settle((status) => ended(status, facts));
+  let news = false;
+  await container.status.settle((status) => {
+    news = stateOf(status) !== 'exited';
+    return ended(status, facts);
+  });
+  if (!ctx.containers.has(id)) return;
   ctx.live.of(id).exited.resolve();
-  if (ctx.containers.has(id)) ctx.events.emit('stopped', id, sandboxId);
+  if (news) ctx.events.emit('stopped', id, sandboxId);
 }

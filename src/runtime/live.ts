@@ -1,3 +1,4 @@
+import { CoracleError } from '../errors.ts';
 import type { PreparedPlan } from '../native/types.ts';
 import { type Deferred, deferred } from './deferred.ts';
 
@@ -5,8 +6,13 @@ import { type Deferred, deferred } from './deferred.ts';
 export interface LiveContainer {
   /** The start in flight; settles, never rejects, when it is over. */
   starting: Promise<void> | undefined;
-  /** Resolves once EXITED is persisted and published. */
+  /**
+   * Resolves once EXITED is persisted and published. Rejects where that can't be learnt any more:
+   * the container was removed, or the runtime closed.
+   */
   readonly exited: Deferred<void>;
+  /** The removal in flight; settles, never rejects, when it is over. */
+  removal: Promise<void> | undefined;
   /** The encoded plan, made at create; made again after a restart. */
   plan: Promise<PreparedPlan> | undefined;
   /** The stop signal is sent once, whoever asks (SP-6). */
@@ -23,6 +29,7 @@ export class LiveContainers {
       live = {
         starting: undefined,
         exited: deferred<void>(),
+        removal: undefined,
         plan: undefined,
         stopSignalSent: false,
       };
@@ -31,7 +38,17 @@ export class LiveContainers {
     return live;
   }
 
+  /** To be called once it is removed. Whoever still waits for its exit waits in vain. */
   forget(id: string): void {
+    const live = this.#containers.get(id);
     this.#containers.delete(id);
+    live?.exited.reject(new CoracleError('NotFound', `container ${id} has been removed`));
+  }
+
+  /** To be called when the runtime closes: nobody here will learn of any exit. */
+  close(): void {
+    for (const { exited } of this.#containers.values()) {
+      exited.reject(new CoracleError('Unavailable', 'the runtime has been closed'));
+    }
   }
 }

@@ -1,9 +1,16 @@
 import { CoracleError } from '../errors.ts';
+import { isNativeError } from '../native/addon.ts';
 import type { EntryStatus, MonitorConnection } from '../native/types.ts';
 import { type Deferred, deferred } from './deferred.ts';
 
-/** How an armed wait ended: the entry's exit, or the loss of the monitor that would have told. */
-export type Exit = { kind: 'exited'; status: EntryStatus } | { kind: 'lost' };
+/**
+ * How an armed wait ended: the entry's exit, the loss of the monitor that would have told, or that
+ * we have let go: the entry was deleted, or the runtime closed. The latter says nothing about it.
+ */
+export type Exit =
+  | { kind: 'exited'; status: EntryStatus }
+  | { kind: 'lost' }
+  | { kind: 'released' };
 
 /**
  * The connection to one pod's monitor, and who waits for which exit.
@@ -12,19 +19,21 @@ export type Exit = { kind: 'exited'; status: EntryStatus } | { kind: 'lost' };
  */
 export class PodMonitor {
   readonly connection: MonitorConnection;
-  /** Settles when the monitor's end of the connection is gone. */
-  readonly closed: Promise<void>;
+  readonly #closed = deferred<void>();
   readonly #exits = new Map<string, Deferred<Exit>>();
 
   constructor(connection: MonitorConnection) {
     this.connection = connection;
-    const closed = deferred<void>();
-    this.closed = closed.promise;
     connection.onExit = (status) => this.#settle(status.id, { kind: 'exited', status });
     connection.onClose = () => {
       for (const id of [...this.#exits.keys()]) this.#settle(id, { kind: 'lost' });
-      closed.resolve();
+      this.#closed.resolve();
     };
+  }
+
+  /** Settles when the connection is gone, whoever ended it. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
   }
 
   /** Arms the wait for an entry's exit. Arming twice gives the same promise. */
@@ -34,9 +43,16 @@ export class PodMonitor {
     return armed.promise;
   }
 
-  /** Forgets a wait whose entry will never run. */
+  /** Ends a wait whose entry is deleted, or will never run. */
   disarm(id: string): void {
-    this.#exits.delete(id);
+    this.#settle(id, { kind: 'released' });
+  }
+
+  /** Lets go of the pod, which goes on unless it is attached. No wait is left open. */
+  close(): void {
+    this.connection.close();
+    for (const id of [...this.#exits.keys()]) this.disarm(id);
+    this.#closed.resolve();
   }
 
   #settle(id: string, exit: Exit): void {
@@ -74,6 +90,11 @@ export class Monitors {
 
   /** Closes every connection; the pods go on, unless they are attached. */
   closeAll(): void {
-    for (const monitor of this.#pods.values()) monitor.connection.close();
+    for (const monitor of this.#pods.values()) monitor.close();
   }
+}
+
+/** Whether a request failed because the connection to the monitor is gone, or was given up. */
+export function isConnectionLost(error: unknown): boolean {
+  return isNativeError(error) && error.step === 'monitor connection';
 }
