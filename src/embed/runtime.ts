@@ -78,8 +78,13 @@ export class Runtime implements AsyncDisposable {
   /** Removes the attached pods and lets go of the others, which go on. */
   async close(): Promise<void> {
     const attached = this.#ctx.sandboxes.list().filter((s) => s.record.config.attached);
-    await Promise.all(attached.map((sandbox) => removeSandbox(this.#ctx, sandbox.record.id)));
-    await closeRuntime(this.#ctx);
+    const removals = attached.map((sandbox) => removeSandbox(this.#ctx, sandbox.record.id));
+    try {
+      await Promise.all(removals);
+    } finally {
+      await Promise.allSettled(removals);
+      await closeRuntime(this.#ctx);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,6 +8,7 @@ import type { NameRegistry } from '../store/names.ts';
 import type { SandboxStore } from '../store/sandboxes.ts';
 import type { Store } from '../store/store.ts';
 import type { CgroupLayout } from './cgroup/index.ts';
+import type { Creations } from './creations.ts';
 import type { HostReport } from './doctor.ts';
 import type { EventBus } from './events.ts';
 import type { LiveContainers } from './live.ts';
@@ -55,6 +56,7 @@ export interface RuntimeContext {
   readonly events: EventBus;
   readonly monitors: Monitors;
   readonly live: LiveContainers;
+  readonly creations: Creations;
   /** True once this process lets go of its pods without ending them. */
   closing: boolean;
   /** False until recovery is over (EX-17). */

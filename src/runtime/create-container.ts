@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { CoracleError, throwIfAborted } from '../errors.ts';
+import { CoracleError } from '../errors.ts';
 import { describeNative, isNativeError } from '../native/addon.ts';
 import type { ContainerConfig } from '../spec/config.ts';
 import { newId } from '../store/ids.ts';
@@ -7,16 +7,19 @@ import type { Sandbox } from '../store/sandboxes.ts';
 import type { ContainerRecord } from '../store/types.ts';
 import { cgroupDirs, createOps, deviceProgramRules } from './cgroup/index.ts';
 import type { RuntimeContext } from './context.ts';
+import type { Creation } from './creations.ts';
 import { describeContainer } from './describe-container.ts';
 import { snapshotDir } from './paths.ts';
 import { requireReadySandbox, requireRunningTarget } from './preconditions.ts';
 import { preparedPlan } from './prepare.ts';
 import { releaseContainer } from './release-container.ts';
+import { removeContainer } from './remove.ts';
 
 /**
  * Creates a container: everything that a start needs is made ready here, so that the start itself
  * is short. What is wrong with the command, the user, a mount source or a seccomp program shows at
- * the start, as StartError. A failure here undoes all of it (CR-4 to CR-14).
+ * the start, as StartError. A failure here undoes all of it (CR-4 to CR-14). A second call for the
+ * same container joins the first (CR-18).
  */
 export async function createContainer(
   ctx: RuntimeContext,
@@ -25,8 +28,26 @@ export async function createContainer(
   signal?: AbortSignal,
 ): Promise<string> {
   const { sandbox } = requireReadySandbox(ctx, sandboxId);
-  const id = newId();
   const name = containerName(sandbox, config);
+  const creation: Creation = {
+    sandboxId: sandbox.record.id,
+    config,
+    make: () => create(ctx, sandbox, name, config),
+    undo: (id) =>
+      removeContainer(ctx, id).catch((error: unknown) => {
+        ctx.log.error({ id, err: error }, 'a container whose creator has gone could not be undone');
+      }),
+  };
+  return ctx.creations.run(name, creation, signal);
+}
+
+async function create(
+  ctx: RuntimeContext,
+  sandbox: Sandbox,
+  name: string,
+  config: ContainerConfig,
+): Promise<string> {
+  const id = newId();
   ctx.containerNames.reserve(name, id);
   let record: ContainerRecord | undefined;
   try {
@@ -38,7 +59,6 @@ export async function createContainer(
       ...createOps(ctx.cgroups, record.cgroupPath, record.spec.linux.resources),
     ]);
     await limitDevices(ctx, record);
-    throwIfAborted(signal);
     // Also warms the seccomp program. What is wrong with the plan shows at the start.
     await preparedPlan(ctx, record).catch(() => {
       ctx.live.of(id).plan = undefined;

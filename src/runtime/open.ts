@@ -11,6 +11,7 @@ import { openSandboxes } from '../store/sandboxes.ts';
 import type { Store } from '../store/store.ts';
 import { readCgroupLayout } from './cgroup/index.ts';
 import type { Logger, RuntimeContext, RuntimeOptions } from './context.ts';
+import { Creations } from './creations.ts';
 import { diagnose } from './doctor.ts';
 import { EventBus } from './events.ts';
 import { readHostFacts } from './host-facts.ts';
@@ -38,18 +39,22 @@ export async function openRuntime(given: RuntimeOptions, log: Logger): Promise<R
   await mkdir(options.state, { recursive: true, mode: 0o711 });
   const lock = await lockRoot(options.root);
   let store: Store | undefined;
+  let ctx: RuntimeContext | undefined;
   try {
     store = await openStore(options.root, {
       onProblem: (problem) =>
         log.error({ problem }, 'a record could not be read and was set aside'),
     });
-    const ctx = await assemble(options, log, lock, store);
+    ctx = await assemble(options, log, lock, store);
     await recover(ctx);
     ctx.ready = true;
     return ctx;
   } catch (error) {
-    await store?.close();
-    await lock.release();
+    if (ctx) await closeRuntime(ctx);
+    else {
+      await store?.close();
+      await lock.release();
+    }
     throw error;
   }
 }
@@ -102,16 +107,21 @@ async function assemble(
     events: new EventBus(),
     monitors: new Monitors(),
     live: new LiveContainers(),
+    creations: new Creations(),
     closing: false,
     ready: false,
   };
 }
 
-/** Lets go of everything; pods that are not attached go on. */
+/** Lets go of everything, and of everyone who waits; pods that are not attached go on. */
 export async function closeRuntime(ctx: RuntimeContext): Promise<void> {
   ctx.closing = true;
   ctx.monitors.closeAll();
-  await ctx.images.close();
-  await ctx.store.close();
-  await ctx.lock.release();
+  ctx.live.close();
+  try {
+    await ctx.images.close();
+  } finally {
+    await ctx.store.close();
+    await ctx.lock.release();
+  }
 }

@@ -4,6 +4,7 @@ import type { Container } from '../store/containers.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
 import { killCgroup } from './cgroup/kill.ts';
 import type { RuntimeContext } from './context.ts';
+import { endLeftMonitor } from './end-monitor.ts';
 import { now } from './events.ts';
 import { exitFacts, monitorExit, recordExit } from './exits.ts';
 import type { PodMonitor } from './monitors.ts';
@@ -27,24 +28,29 @@ export async function recover(ctx: RuntimeContext): Promise<void> {
   await removeAttached(ctx);
 }
 
-/** An attached pod went with the program that made it; nobody else will remove what is left. */
+/**
+ * An attached pod goes with the program that made it, which is no more, since the root is ours;
+ * its monitor may still be ending it. Nobody else will remove what is left.
+ */
 async function removeAttached(ctx: RuntimeContext): Promise<void> {
-  for (const { record, state } of ctx.sandboxes.list()) {
-    if (record.config.attached && state !== 'ready') await removeSandbox(ctx, record.id);
+  for (const { record } of ctx.sandboxes.list()) {
+    if (!record.config.attached) continue;
+    await removeSandbox(ctx, record.id).catch((error: unknown) => {
+      ctx.log.error({ id: record.id, err: error }, 'an attached pod could not be removed');
+    });
   }
 }
 
 async function recoverSandbox(ctx: RuntimeContext, sandbox: Sandbox): Promise<void> {
-  const monitor = sandbox.state === 'ready' ? await reconnect(ctx, sandbox) : undefined;
-  const members = ctx.containers.list().filter((c) => c.record.sandboxId === sandbox.record.id);
-  const entries = new Map<string, EntryStatus>();
-  if (monitor) {
-    // Waits are armed before the state is asked for: an exit in between is not lost (EX-16).
-    for (const member of members) monitor.armExit(member.record.id);
-    for (const entry of await monitor.connection.state()) entries.set(entry.id, entry);
-    watchMonitor(ctx, sandbox, monitor);
-  } else if (sandbox.state === 'ready') {
-    await sandbox.stopped(now());
+  const { id } = sandbox.record;
+  const members = ctx.containers.list().filter((c) => c.record.sandboxId === id);
+  const found = sandbox.state === 'ready' ? await reconnect(ctx, sandbox, members) : undefined;
+  const { monitor, entries = new Map<string, EntryStatus>() } = found ?? {};
+  if (monitor) watchMonitor(ctx, sandbox, monitor);
+  else {
+    // Of a pod that was never ready, or that does not answer.
+    await endLeftMonitor(ctx, id);
+    if (sandbox.state === 'ready') await sandbox.stopped(now());
   }
   await Promise.all(
     members.map((member) =>
@@ -57,23 +63,42 @@ async function recoverSandbox(ctx: RuntimeContext, sandbox: Sandbox): Promise<vo
     ),
   );
   for (const entry of entries.values()) {
-    if (monitor && !ctx.containers.has(entry.id)) await monitor.connection.delete(entry.id);
+    if (!monitor || ctx.containers.has(entry.id)) continue;
+    await monitor.connection.delete(entry.id).catch((error: unknown) => {
+      ctx.log.warn({ id: entry.id, err: error }, 'a process without a record could not be ended');
+    });
   }
 }
 
-/** The monitor of a pod that was ready, if this boot still has it. */
-async function reconnect(ctx: RuntimeContext, sandbox: Sandbox): Promise<PodMonitor | undefined> {
+interface Reconnected {
+  monitor: PodMonitor;
+  /** What it says of its processes, by id. */
+  entries: Map<string, EntryStatus>;
+}
+
+/** The monitor of a pod that was ready, if this boot still has it and it answers in time. */
+async function reconnect(
+  ctx: RuntimeContext,
+  sandbox: Sandbox,
+  members: Container[],
+): Promise<Reconnected | undefined> {
   const { id, bootId } = sandbox.record;
   if (bootId !== ctx.host.bootId) return undefined;
+  let monitor: PodMonitor | undefined;
   try {
     const connection = ctx.addon.connectMonitor(monitorSocket(ctx.options, id));
-    const monitor = ctx.monitors.add(id, connection);
-    const greeting = await Promise.race([connection.hello(), timeout(RECOVERY_MS)]);
-    if (greeting.pod === id && greeting.hasSandbox) return monitor;
-    connection.close();
+    monitor = ctx.monitors.add(id, connection);
+    // Waits are armed before the state is asked for: an exit in between is not lost (EX-16).
+    for (const member of members) monitor.armExit(member.record.id);
+    const answers = Promise.all([connection.hello(), connection.state()]);
+    const [greeting, state] = await Promise.race([answers, timeout(RECOVERY_MS)]);
+    if (greeting.pod === id && greeting.hasSandbox) {
+      return { monitor, entries: new Map(state.map((entry) => [entry.id, entry])) };
+    }
   } catch (error) {
     ctx.log.warn({ id, err: error }, 'the monitor of a pod is gone');
   }
+  monitor?.close();
   return undefined;
 }
 
@@ -93,13 +118,13 @@ async function recoverContainer(
   const { id } = container.record;
   const state = stateOf(container.status.get());
   if (monitor && entry?.state === 'running' && state !== 'exited') {
-    if (state === 'created') await container.status.updateSync((s) => started(s, entry));
+    if (state === 'created') await container.status.settle((s) => started(s, entry));
     monitorExit(ctx, container, monitor.armExit(id));
     return;
   }
   monitor?.disarm(id);
   if (entry?.state === 'exited' && state !== 'exited') {
-    await container.status.updateSync((s) => started(s, entry));
+    await container.status.settle((s) => started(s, entry));
     await recordExit(
       ctx,
       container,
@@ -109,8 +134,11 @@ async function recoverContainer(
   }
   // A process that was parked has run nothing: the container may be started afresh (G-7).
   if (monitor && entry) await monitor.connection.delete(id);
-  if (state === 'running') {
+  else if (!monitor && state !== 'exited') {
+    // It may have been started just before the crash, whatever the record says.
     await killCgroup(ctx.cgroups, container.record.cgroupPath);
+  }
+  if (state === 'running') {
     await recordExit(ctx, container, await exitFacts(ctx, container, { kind: 'lost' }));
     return;
   }

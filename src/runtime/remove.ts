@@ -2,6 +2,7 @@ import { CoracleError } from '../errors.ts';
 import { stateOf } from '../store/container-status.ts';
 import type { Container } from '../store/containers.ts';
 import type { RuntimeContext } from './context.ts';
+import { deferred } from './deferred.ts';
 import { releaseContainer } from './release-container.ts';
 import { stopContainer } from './stop.ts';
 
@@ -20,11 +21,17 @@ export async function removeContainer(
   refuseWhileStarting(container);
   await stopContainer(ctx, container.record.id, 0, signal);
   markRemoving(container);
+  const live = ctx.live.of(container.record.id);
+  const removed = deferred<void>();
+  live.removal = removed.promise;
   try {
     await releaseContainer(ctx, container.record);
   } catch (error) {
     container.status.update((status) => ({ ...status, removing: false }));
     throw error;
+  } finally {
+    live.removal = undefined;
+    removed.resolve();
   }
   ctx.events.emit('deleted', container.record.id, container.record.sandboxId);
 }

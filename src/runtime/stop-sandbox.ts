@@ -1,15 +1,16 @@
 import type { Sandbox } from '../store/sandboxes.ts';
 import type { RuntimeContext } from './context.ts';
+import { withSignal } from './deferred.ts';
+import { endMonitor } from './end-monitor.ts';
 import { now } from './events.ts';
-import { endMonitor } from './release-sandbox.ts';
 import { stopContainer } from './stop.ts';
 
 /**
  * Stops a pod: its containers are killed, its monitor and namespaces end, its addresses are given
  * back. Idempotent; an unknown id is no error (SB-9).
  *
- * From the first line on nothing new is created or started in it (SB-11, G-3); a start that is in
- * flight is waited for and its container is stopped.
+ * From the first line on nothing new is created or started in it (SB-11, G-3); creations that are
+ * in flight are waited for, and so are starts, whose containers are then stopped.
  */
 export async function stopSandbox(
   ctx: RuntimeContext,
@@ -18,14 +19,14 @@ export async function stopSandbox(
 ): Promise<void> {
   const sandbox = ctx.sandboxes.find(id);
   if (!sandbox) return;
-  sandbox.stopping = true;
+  sandbox.stops += 1;
   try {
     await stopMembers(ctx, sandbox, signal);
     await endMonitor(ctx, sandbox.record.id);
     await ctx.network.detach(sandbox.record.id);
     if (sandbox.state === 'ready') await sandbox.stopped(now());
   } finally {
-    sandbox.stopping = false;
+    sandbox.stops -= 1;
   }
 }
 
@@ -34,6 +35,7 @@ async function stopMembers(
   sandbox: Sandbox,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  await withSignal(ctx.creations.drained(sandbox.record.id), signal);
   const members = ctx.containers.list().filter((c) => c.record.sandboxId === sandbox.record.id);
   await Promise.all(members.map((c) => stopContainer(ctx, c.record.id, 0, signal)));
 }

@@ -1,10 +1,12 @@
-import { CoracleError } from '../errors.ts';
+import { CoracleError, throwIfAborted } from '../errors.ts';
 import { isNativeError } from '../native/addon.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
 import { stateOf } from '../store/container-status.ts';
 import type { Container } from '../store/containers.ts';
 import type { RuntimeContext } from './context.ts';
 import { keepAlive, settledWithin, withSignal } from './deferred.ts';
+import { endUnknown } from './end-unknown.ts';
+import { isConnectionLost } from './monitors.ts';
 
 const SIGKILL = 9;
 
@@ -23,8 +25,10 @@ export async function stopContainer(
   if (!container) return;
   const live = ctx.live.of(container.record.id);
   if (live.starting) await withSignal(live.starting, signal);
+  throwIfAborted(signal);
   const state = stateOf(container.status.get());
-  if (state !== 'running' && state !== 'unknown') return;
+  if (state === 'unknown') return withSignal(endUnknown(ctx, container), signal);
+  if (state !== 'running') return;
 
   const { exited } = live;
   if (timeoutMs > 0) {
@@ -32,7 +36,7 @@ export async function stopContainer(
       live.stopSignalSent = true;
       await send(ctx, container, signalNumber(container.record.stopSignal), false);
     }
-    if (await withSignal(settledWithin(exited.promise, timeoutMs), signal)) return;
+    if (await withSignal(settledWithin(exited.promise, timeoutMs), signal)) return exited.promise;
   }
   await send(ctx, container, SIGKILL, true);
   await keepAlive(withSignal(exited.promise, signal));
@@ -50,6 +54,8 @@ async function send(
   try {
     await monitor.connection.signal(container.record.id, signal, all);
   } catch (error) {
+    // What a lost connection means for the container, its exit watcher finds out (SP-2).
+    if (isConnectionLost(error)) return;
     if (isNativeError(error) && (error.code === 'ESRCH' || error.code === 'ENOENT')) return;
     throw error;
   }

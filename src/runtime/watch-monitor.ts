@@ -7,8 +7,11 @@ import type { PodMonitor } from './monitors.ts';
 export function watchMonitor(ctx: RuntimeContext, sandbox: Sandbox, monitor: PodMonitor): void {
   monitor.closed
     .then(async () => {
-      if (ctx.closing || sandbox.stopping || sandbox.state !== 'ready') return;
-      ctx.log.error({ id: sandbox.record.id }, 'the monitor of a pod has gone');
+      if (ctx.closing || sandbox.state !== 'ready') return;
+      if (!sandbox.stopping) {
+        ctx.log.error({ id: sandbox.record.id }, 'the monitor of a pod has gone');
+      }
+      // Also during a stop: that may still fail, and there is nothing left to be ready.
       await sandbox.stopped(now());
     })
     .catch((error: unknown) => {

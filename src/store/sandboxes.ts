@@ -25,12 +25,19 @@ const rules: CellRules<SandboxRecord> = {
 
 /** A pod sandbox: its record, and how it moves on: made → ready → stopped. */
 export class Sandbox {
-  /** In memory only: nothing new may be created or started in it. */
-  stopping = false;
+  /** In memory only: how many stops are under way. */
+  stops = 0;
+  /** In memory only: the removal under way, for all who ask for one. */
+  removal: Promise<void> | undefined;
   readonly #cell: Cell<SandboxRecord>;
 
   constructor(cell: Cell<SandboxRecord>) {
     this.#cell = cell;
+  }
+
+  /** Nothing new may be created or started in it. */
+  get stopping(): boolean {
+    return this.stops > 0;
   }
 
   /** The last published record, immutable. */

@@ -43,13 +43,16 @@ export function removeOps(layout: CgroupLayout, path: string): FileOp[] {
   ];
 }
 
-/** Removes a pod's cgroup where it is ours: one that the caller named stays. */
+/**
+ * Removes a pod's cgroup where it is ours: one that the caller named stays. What a crash left of
+ * containers below it, which have no record, goes too.
+ */
 export function removePodOps(
   layout: CgroupLayout,
   path: string,
   config: Pick<SandboxConfig, 'cgroupParent'>,
 ): FileOp[] {
-  return ownsPodCgroup(config) ? cgroupRemoveOps(layout, path) : [];
+  return ownsPodCgroup(config) ? removeOps(layout, path) : [];
 }
 
 /** The values of the nearest ancestor that has any; undefined without a v1 cpuset hierarchy. */

@@ -1,0 +1,47 @@
+import { readFile } from 'node:fs/promises';
+import type { RuntimeContext } from './context.ts';
+import { settledWithin } from './deferred.ts';
+import type { PodMonitor } from './monitors.ts';
+import { monitorSocket } from './paths.ts';
+
+/** How long a monitor may take to end its pod before it is killed, ms. */
+const SHUTDOWN_MS = 10_000;
+/** How long a killed one may take to be gone, ms. */
+const KILL_MS = 1_000;
+
+const SIGKILL = 9;
+
+/** Ends a sandbox's monitor, and with it every process and namespace of the pod. Idempotent. */
+export async function endMonitor(ctx: RuntimeContext, sandboxId: string): Promise<void> {
+  const monitor = ctx.monitors.find(sandboxId);
+  if (!monitor) return;
+  const ended = monitor.connection.shutdown().catch(() => {});
+  if (!(await settledWithin(Promise.all([ended, monitor.closed]), SHUTDOWN_MS))) {
+    ctx.log.error({ id: sandboxId }, 'the monitor of a pod does not end and is killed');
+    await kill(ctx, monitor);
+    await settledWithin(monitor.closed, KILL_MS);
+  }
+  monitor.close();
+}
+
+/** Ends a monitor that a crash left behind and that nobody is connected to. */
+export async function endLeftMonitor(ctx: RuntimeContext, sandboxId: string): Promise<void> {
+  try {
+    ctx.monitors.add(sandboxId, ctx.addon.connectMonitor(monitorSocket(ctx.options, sandboxId)));
+  } catch {
+    return; // Nothing listens there any more.
+  }
+  await endMonitor(ctx, sandboxId);
+}
+
+/** While the connection is open the process lives, so that its pid is still its own. */
+async function kill(ctx: RuntimeContext, { connection }: PodMonitor): Promise<void> {
+  try {
+    const stat = await readFile(`/proc/${connection.pid}/stat`, 'utf8');
+    // Fields 3 and on follow the name's closing parenthesis; the start time is field 22.
+    const startTicks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '0';
+    ctx.addon.killProcess(connection.pid, BigInt(startTicks), SIGKILL);
+  } catch (error) {
+    ctx.log.warn({ pid: connection.pid, err: error }, 'a monitor could not be killed');
+  }
+}
