@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { makeBusyboxLayout } from '../scripts/busybox-image.mjs';
 import type { RuntimeContext } from '../src/runtime/context.ts';
 import { createContainer } from '../src/runtime/create-container.ts';
+import { keepAlive } from '../src/runtime/deferred.ts';
 import { closeRuntime, defaultOptions, openRuntime } from '../src/runtime/open.ts';
 import { removeContainer } from '../src/runtime/remove.ts';
 import { removeSandbox } from '../src/runtime/remove-sandbox.ts';
@@ -39,8 +40,8 @@ export async function benchLaunch(
       attached: true,
       namespaces: { network: 'none' },
     });
-    const peers = await ociPeers(ctx, pod, image, dir);
     try {
+      await using peers = await ociPeers(ctx, pod, image, dir);
       const series = await interleave([coracle(ctx, pod, image), ...peers.contestants], rounds, 3);
       return Object.fromEntries(
         [...series].map(([name, phases]) => [
@@ -49,7 +50,6 @@ export async function benchLaunch(
         ]),
       );
     } finally {
-      await peers.close();
       await removeSandbox(ctx, pod);
     }
   } finally {
@@ -68,7 +68,7 @@ function coracle(ctx: RuntimeContext, pod: string, image: string): Contestant {
         createContainer(ctx, pod, { name: 'true', attempt, image, command: ['/bin/true'] }),
       );
       const [start] = await timed(() => startContainer(ctx, id));
-      const [exit] = await timed(() => ctx.live.of(id).exited.promise);
+      const [exit] = await timed(() => keepAlive(ctx.live.of(id).exited.promise));
       const { exitCode } = ctx.containers.get(id).status.get();
       if (exitCode !== 0) throw new Error(`/bin/true ended with ${exitCode}`);
       const [remove] = await timed(() => removeContainer(ctx, id));
