@@ -1,4 +1,13 @@
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+} from 'node:fs';
+import { promisify } from 'node:util';
 import { mayUseReserve } from './backend.ts';
 import { decodeFrames, encodeFrame, type Frame, type PlacedFrame } from './journal-frame.ts';
 import { writeAll } from './write-all.ts';
@@ -7,6 +16,8 @@ import { writeAll } from './write-all.ts';
 const ALLOTTED = 128 * 1024;
 /** The part of them that is kept for commits which free space. */
 const RESERVE = 64 * 1024;
+
+const dataSync = promisify(fdatasync);
 
 /** A file of frames that is written from the start, over what is no longer needed. */
 export class JournalFile {
@@ -18,6 +29,11 @@ export class JournalFile {
   constructor(path: string) {
     this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
     this.found = decodeFrames(readFileSync(path));
+  }
+
+  /** Bytes of frames. */
+  get length(): number {
+    return this.#end;
   }
 
   get empty(): boolean {
@@ -63,6 +79,11 @@ export class JournalFile {
       throw error;
     }
     this.#size = size;
+  }
+
+  /** Resolves when every frame that was appended before the call is durable. */
+  sync(): Promise<void> {
+    return dataSync(this.#fd);
   }
 
   rewind(): void {

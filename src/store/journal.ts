@@ -1,12 +1,14 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Backend, Change } from './backend.ts';
 import { JournalFile } from './journal-file.ts';
 
 /** The engine's key for the sequence number of the last commit that it holds. */
 const APPLIED = '\u0001journal';
-/** How long commits that nobody wants flushed may gather before they go to the engine, ms. */
+/** How long commits may gather before they go to the engine, ms. */
 const GATHER = 20;
+/** Bytes of frames that go to the engine without waiting for more: the file is not to grow. */
+const CROWDED = 32 * 1024;
 /** The longest pause between attempts to bring changes to an engine that fails, ms. */
 const LAST_RETRY = 30_000;
 
@@ -17,8 +19,8 @@ interface Pending {
 
 /**
  * Splits the two levels of durability. A commit is one write(2) to a file, which the kernel has
- * from then on, whatever becomes of this process; the engine below, whose commits are durable and
- * wait for the disk, follows in batches, and at once when `flushed` asks for it.
+ * from then on, whatever becomes of this process. `flushed` is one fdatasync(2) of that file, shared
+ * by all who ask at the same time. The engine below follows in batches.
  *
  * Two files take turns: while the engine takes what one holds, new commits go to the other, so that
  * neither grows without end. After a loss of power the engine is intact at some commit, and what
@@ -32,6 +34,9 @@ export class Journal implements Backend {
   readonly #pending = new Map<string, Pending>();
   #sequence: number;
   #applied: number;
+  /** Survives loss of power: in the engine, or in a file that was synced. */
+  #durable: number;
+  #syncing: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -44,7 +49,9 @@ export class Journal implements Backend {
     this.#other = new JournalFile(join(directory, 'journal.1'));
     this.#applied = this.#readApplied();
     this.#sequence = this.#applied;
+    this.#durable = this.#applied;
     this.#replay();
+    syncDirectory(directory);
   }
 
   *load(prefix: string): Iterable<[string, Buffer]> {
@@ -60,19 +67,25 @@ export class Journal implements Backend {
     const sequence = this.#sequence + 1;
     this.#current.append({ sequence, changes });
     this.#accept(sequence, changes);
-    this.#drainIn(GATHER);
+    if (this.#current.length > CROWDED) this.#drain().catch(() => this.#drainIn(GATHER));
+    else this.#drainIn(GATHER);
   }
 
   async flushed(): Promise<void> {
     const wanted = this.#sequence;
-    while (this.#applied < wanted) await this.#drain();
+    while (this.#durable < wanted) {
+      this.#syncing ??= this.#sync().finally(() => {
+        this.#syncing = undefined;
+      });
+      await this.#syncing;
+    }
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
     // What the engine cannot take now stays in the files and is taken at the next start.
-    await this.flushed().catch(() => {});
+    await this.#drain().catch(() => {});
     await this.#engine.close();
     this.#current.close();
     this.#other.close();
@@ -97,6 +110,21 @@ export class Journal implements Backend {
     if (this.#pending.size > 0) this.#drainIn(0);
   }
 
+  /**
+   * A sync that failed may have dropped what it was to write, and says so once (fsync(2)): nothing
+   * is believed of the files then, and the engine must take it.
+   */
+  async #sync(): Promise<void> {
+    const sequence = this.#sequence;
+    try {
+      const written = [this.#current, this.#other].filter((file) => !file.empty);
+      await Promise.all(written.map((file) => file.sync()));
+    } catch {
+      while (this.#applied < sequence) await this.#drain();
+    }
+    this.#durable = Math.max(this.#durable, sequence);
+  }
+
   /** Brings all that is pending to the engine, in one commit. */
   #drain(): Promise<void> {
     this.#draining ??= this.#apply().finally(() => {
@@ -113,6 +141,7 @@ export class Journal implements Backend {
     await this.#engine.commit(changes);
     await this.#engine.flushed();
     this.#applied = sequence;
+    this.#durable = Math.max(this.#durable, sequence);
     for (const [key, pending] of this.#pending) {
       if (pending.sequence <= sequence) this.#pending.delete(key);
     }
@@ -135,5 +164,15 @@ export class Journal implements Backend {
       if (key === APPLIED) return Number(value.toString());
     }
     return 0;
+  }
+}
+
+/** The names of new files are durable, too (SS-10). */
+function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }

@@ -23,7 +23,8 @@ test('a commit is there after a death before the engine has it', async (t) => {
   const dying = new Journal(dir, engine);
   await dying.commit([put('a', '1'), put('b', '2')]);
   await dying.commit([put('a', '3'), { key: 'b', value: undefined }]);
-  await assert.rejects(dying.flushed(), { code: 'ENOSPC' });
+  // The file was synced, so that this is durable without the engine, too.
+  await dying.flushed();
   await dying.close();
   assert.equal(engine.entries.size, 0);
 
@@ -31,10 +32,9 @@ test('a commit is there after a death before the engine has it', async (t) => {
   const next = new Journal(dir, engine);
   assert.deepEqual(contents(next), { a: '3' });
   await next.commit([put('c', '4')]);
-  await next.flushed();
+  await next.close();
   assert.equal(engine.entries.get('a')?.toString(), '3');
   assert.equal(engine.entries.get('c')?.toString(), '4');
-  await next.close();
 });
 
 test('loss of power: a torn frame ends the journal, and nothing after it comes back later', async (t) => {
