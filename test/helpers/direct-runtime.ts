@@ -1,0 +1,94 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
+import type { RuntimeContext } from '../../src/runtime/context.ts';
+import { createContainer } from '../../src/runtime/create-container.ts';
+import { closeRuntime, defaultOptions, openRuntime } from '../../src/runtime/open.ts';
+import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
+import { runSandbox } from '../../src/runtime/run-sandbox.ts';
+import type { ContainerConfig, SandboxConfig } from '../../src/spec/config.ts';
+
+const IMAGE = 'test.local/busybox:1';
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
+
+let names = 0;
+
+/** A real runtime whose parts a test may replace by ones that fail, or that wait to be let on. */
+export class DirectRuntime {
+  readonly dir: string;
+  ctx: RuntimeContext;
+
+  private constructor(dir: string, ctx: RuntimeContext) {
+    this.dir = dir;
+    this.ctx = ctx;
+  }
+
+  static async open(): Promise<DirectRuntime> {
+    const dir = await mkdtemp(join(tmpdir(), 'coracle-direct-'));
+    await makeBusyboxLayout(join(dir, 'layout'), { name: IMAGE });
+    const ctx = await openIn(dir);
+    await ctx.images.import(join(dir, 'layout'));
+    return new DirectRuntime(dir, ctx);
+  }
+
+  /** Puts other functions in the place of the addon's; returns a function that takes them back. */
+  replace(functions: Partial<RuntimeContext['addon']>): () => void {
+    const { addon } = this.ctx;
+    Object.assign(this.ctx, { addon: { ...addon, ...functions } });
+    return () => Object.assign(this.ctx, { addon });
+  }
+
+  /** A pod without a network of its own devices, which takes the least time. */
+  pod(change: Partial<SandboxConfig> = {}, signal?: AbortSignal): Promise<string> {
+    return runSandbox(this.ctx, podConfig(change), '', signal);
+  }
+
+  create(pod: string, change: Partial<ContainerConfig> = {}, signal?: AbortSignal) {
+    return createContainer(this.ctx, pod, containerConfig(change), signal);
+  }
+
+  /** Closes it as a program does that ends, and opens it anew. */
+  async reopen(): Promise<void> {
+    await closeRuntime(this.ctx);
+    this.ctx = await openIn(this.dir);
+  }
+
+  async close(): Promise<void> {
+    const pods = this.ctx.sandboxes.list();
+    await Promise.all(pods.map(({ record }) => removeSandbox(this.ctx, record.id)));
+    await closeRuntime(this.ctx);
+    await rm(this.dir, { recursive: true, force: true });
+  }
+}
+
+export function podConfig(change: Partial<SandboxConfig> = {}): SandboxConfig {
+  names += 1;
+  return {
+    name: `pod-${names}`,
+    namespace: 'test',
+    uid: 'u',
+    attempt: 0,
+    namespaces: { network: 'none' },
+    ...change,
+  };
+}
+
+export function containerConfig(change: Partial<ContainerConfig> = {}): ContainerConfig {
+  names += 1;
+  return { name: `c-${names}`, attempt: 0, image: IMAGE, command: ['sleep', '1000'], ...change };
+}
+
+function openIn(dir: string): Promise<RuntimeContext> {
+  const options = { ...defaultOptions, root: join(dir, 'root'), state: join(dir, 'state') };
+  return openRuntime(options, SILENT);
+}
+
+/** A promise that a test lets go on. */
+export function gate(): { passed: Promise<void>; open: () => void } {
+  let open = () => {};
+  const passed = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { passed, open };
+}

@@ -1,0 +1,335 @@
+/** Verbs that fail half-way, are cancelled, or meet each other at the worst moment. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, beforeEach, test } from 'node:test';
+import { CoracleError } from '../../src/errors.ts';
+import { keepAlive } from '../../src/runtime/deferred.ts';
+import { execSync } from '../../src/runtime/exec-sync.ts';
+import { removeContainer } from '../../src/runtime/remove.ts';
+import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
+import { startContainer } from '../../src/runtime/start.ts';
+import { stopContainer } from '../../src/runtime/stop.ts';
+import { stopSandbox } from '../../src/runtime/stop-sandbox.ts';
+import { stateOf } from '../../src/store/container-status.ts';
+import { containerConfig, DirectRuntime, gate, podConfig } from '../helpers/direct-runtime.ts';
+import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+
+let runtime: DirectRuntime;
+let clean: Snapshot;
+let podId: string;
+
+before(async () => {
+  runtime = await DirectRuntime.open();
+  await removeSandbox(runtime.ctx, await runtime.pod());
+  clean = look();
+});
+
+beforeEach(async () => {
+  podId = await runtime.pod();
+});
+
+after(() => runtime.close());
+
+const look = () => snapshot({ dirs: [join(runtime.dir, 'state')], pid: process.pid });
+
+/** After the test's pod is removed, nothing is there that was not there before. */
+async function assertClean(): Promise<void> {
+  await removeSandbox(runtime.ctx, podId);
+  const { ctx } = runtime;
+  assert.deepEqual(ctx.containers.list(), []);
+  assert.deepEqual(ctx.sandboxes.list(), []);
+  assert.deepEqual(
+    await settledLeaks(clean, { dirs: [join(runtime.dir, 'state')], pid: process.pid }),
+    {},
+  );
+}
+
+const state = (id: string) => stateOf(runtime.ctx.containers.get(id).status.get());
+const fails = () => Promise.reject(new CoracleError('ResourceExhausted', 'injected'));
+const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+
+async function running(): Promise<string> {
+  const id = await runtime.create(podId);
+  await startContainer(runtime.ctx, id);
+  return id;
+}
+
+test('ST-7: failed starts leave no pipe, process, cgroup or file', async () => {
+  for (let turn = 0; turn < 20; turn += 1) {
+    const id = await runtime.create(podId, { command: ['/no/such'] });
+    const stdio = [{ type: 'pipe' }, { type: 'pipe' }, { type: 'pipe' }] as const;
+    await assert.rejects(startContainer(runtime.ctx, id, { stdio: [...stdio] }), /no such file/);
+    assert.equal(state(id), 'exited');
+    await removeContainer(runtime.ctx, id);
+  }
+  await assertClean();
+});
+
+test('ST-14: a start whose commit fails kills the process and is EXITED, 128', async () => {
+  const id = await runtime.create(podId);
+  const { status } = runtime.ctx.containers.get(id);
+  status.updateSync = fails;
+  await assert.rejects(startContainer(runtime.ctx, id), /injected/);
+  const { exitCode, reason, message, starting } = status.get();
+  assert.deepEqual(
+    { exitCode, reason, message, starting },
+    { exitCode: 128, reason: 'StartError', message: 'injected', starting: false },
+  );
+  assert.deepEqual(await runtime.ctx.monitors.get(podId).connection.state(), []);
+  await assertClean();
+});
+
+test('G-4: whoever hears that a failed start is over can remove the container at once', async () => {
+  const id = await runtime.create(podId, { command: ['/no/such'] });
+  let removal: Promise<void> | undefined;
+  const unsubscribe = runtime.ctx.events.subscribe(({ type }) => {
+    if (type === 'stopped') removal = removeContainer(runtime.ctx, id);
+  });
+  await assert.rejects(startContainer(runtime.ctx, id));
+  unsubscribe();
+  await removal;
+  assert.ok(removal);
+  assert.equal(runtime.ctx.containers.has(id), false);
+  await assertClean();
+});
+
+test('XS-5: a command over its time leaves no timer that keeps the program alive', async () => {
+  const id = await running();
+  const before = timers();
+  const late = execSync(runtime.ctx, id, ['sleep', '1000'], { timeoutMs: 50 });
+  await assert.rejects(late, { kind: 'DeadlineExceeded' });
+  assert.equal(timers(), before);
+  const controller = new AbortController();
+  const cancelled = execSync(runtime.ctx, id, ['sleep', '1000'], { signal: controller.signal });
+  setTimeout(() => controller.abort(new CoracleError('Cancelled', 'gone')), 30);
+  await assert.rejects(cancelled, { kind: 'Cancelled' });
+  assert.equal(timers(), before);
+  assert.equal((await runtime.ctx.monitors.get(podId).connection.state()).length, 1);
+  await assertClean();
+});
+
+test('XS-5: an exec is answered when its container is killed', async () => {
+  const id = await running();
+  const exec = execSync(runtime.ctx, id, ['sleep', '1000']);
+  setTimeout(() => void stopContainer(runtime.ctx, id, 0), 30);
+  assert.equal((await exec).exitCode, 137);
+  await assertClean();
+});
+
+test('SP-12: a container in UNKNOWN state is stopped, with its exit code where there is one', async () => {
+  const { ctx } = runtime;
+  const created = await runtime.create(podId);
+  const runs = await running();
+  // Nobody watches it any more.
+  ctx.monitors.get(podId).disarm(runs);
+  for (const id of [created, runs]) {
+    const { status } = ctx.containers.get(id);
+    status.update((was) => ({ ...was, unknown: true }));
+    await stopContainer(ctx, id, 0, AbortSignal.timeout(5000));
+    assert.equal(state(id), 'exited');
+    assert.equal(status.get().exitCode, id === runs ? 137 : 255);
+  }
+  await assertClean();
+});
+
+test('RM-2, SP-4: containers in UNKNOWN state whose monitor is gone are removed', async () => {
+  const { ctx } = runtime;
+  const id = await running();
+  const monitor = ctx.monitors.get(podId);
+  monitor.disarm(id);
+  ctx.containers.get(id).status.update((was) => ({ ...was, unknown: true }));
+  process.kill(monitor.connection.pid, 'SIGKILL');
+  await keepAlive(monitor.closed);
+  await removeContainer(ctx, id, AbortSignal.timeout(5000));
+  await assertClean();
+});
+
+test('SP-2: a stop while the monitor dies returns once the exit is recorded', async () => {
+  const id = await running();
+  process.kill(runtime.ctx.monitors.get(podId).connection.pid, 'SIGKILL');
+  await stopContainer(runtime.ctx, id, 5000, AbortSignal.timeout(5000));
+  assert.equal(state(id), 'exited');
+  await assertClean();
+});
+
+test('SP-8: a stop that was cancelled before it began kills nothing', async () => {
+  const id = await running();
+  const gone = AbortSignal.abort(new CoracleError('Cancelled', 'gone'));
+  await assert.rejects(stopContainer(runtime.ctx, id, 0, gone), { kind: 'Cancelled' });
+  assert.equal(state(id), 'running');
+  await assertClean();
+});
+
+test('RM-1: whoever waits for a container that is removed is told so', async () => {
+  const id = await runtime.create(podId);
+  const { exited } = runtime.ctx.live.of(id);
+  await removeContainer(runtime.ctx, id);
+  await assert.rejects(exited.promise, { kind: 'NotFound' });
+  await assertClean();
+});
+
+test('CR-4 to CR-14: a create that fails at any step can be tried again, and leaves nothing', async () => {
+  const config = { name: 'same', command: ['/bin/true'] };
+  const { ctx } = runtime;
+  const { addon } = ctx;
+  for (const half of [0, 1]) {
+    let calls = 0;
+    const restore = runtime.replace({
+      // The first call prepares; those after it undo.
+      runFileOps: async (ops) => {
+        calls += 1;
+        if (calls > 1) return addon.runFileOps(ops);
+        await addon.runFileOps(ops.slice(0, ops.length * half));
+        return fails();
+      },
+    });
+    await assert.rejects(runtime.create(podId, config), /injected/);
+    restore();
+  }
+  await assert.rejects(runtime.create(podId, { ...config, image: 'no:such' }), { kind: 'NotFound' });
+  const bad = { ...config, devices: [{ containerPath: '/x', hostPath: '/no', permissions: 'r' }] };
+  await assert.rejects(runtime.create(podId, bad), /devices/);
+  const add = ctx.containers.add.bind(ctx.containers);
+  ctx.containers.add = fails;
+  await assert.rejects(runtime.create(podId, config), /injected/);
+  ctx.containers.add = add;
+  const id = await runtime.create(podId, config);
+  await removeContainer(ctx, id);
+  await assertClean();
+});
+
+test('CR-18: an identical create joins the one under way, another is refused', async () => {
+  const { passed, open } = gate();
+  const { addon } = runtime.ctx;
+  const restore = runtime.replace({
+    runFileOps: async (ops) => {
+      await passed;
+      return addon.runFileOps(ops);
+    },
+  });
+  const config = containerConfig({ name: 'joined' });
+  const first = new AbortController();
+  const calls = [
+    runtime.create(podId, config, first.signal),
+    runtime.create(podId, structuredClone(config)),
+    runtime.create(podId, structuredClone(config)),
+  ];
+  const other = runtime.create(podId, { ...config, command: ['other'] });
+  await assert.rejects(other, { kind: 'FailedPrecondition', reason: 'NameReserved' });
+  first.abort(new CoracleError('DeadlineExceeded', 'late'));
+  await assert.rejects(calls[0] ?? Promise.resolve(), { kind: 'DeadlineExceeded' });
+  open();
+  const [, second, third] = await Promise.allSettled(calls);
+  assert.deepEqual(second, third);
+  assert.equal(runtime.ctx.containers.list().length, 1);
+  restore();
+  await assertClean();
+});
+
+test('CR-18: a container whose creators have all gone is undone, and can be made again', async () => {
+  const { passed, open } = gate();
+  const { addon } = runtime.ctx;
+  const restore = runtime.replace({
+    runFileOps: async (ops) => {
+      await passed;
+      return addon.runFileOps(ops);
+    },
+  });
+  const config = containerConfig();
+  const caller = new AbortController();
+  const call = runtime.create(podId, config, caller.signal);
+  caller.abort(new CoracleError('Cancelled', 'gone'));
+  await assert.rejects(call, { kind: 'Cancelled' });
+  open();
+  await runtime.ctx.creations.drained(podId);
+  assert.deepEqual(runtime.ctx.containers.list(), []);
+  restore();
+  await runtime.create(podId, config);
+  await assertClean();
+});
+
+test('SB-11: a pod that is removed while a container is being created leaves nothing', async () => {
+  const { passed, open } = gate();
+  const { addon } = runtime.ctx;
+  const restore = runtime.replace({
+    runFileOps: async (ops) => {
+      await passed;
+      return addon.runFileOps(ops);
+    },
+  });
+  const create = runtime.create(podId);
+  const removal = removeSandbox(runtime.ctx, podId);
+  setTimeout(open, 50);
+  await assert.rejects(create, { kind: 'FailedPrecondition' });
+  await removal;
+  restore();
+  await assertClean();
+});
+
+test('SB-10, RM-7: removals of a pod and of its containers at once all leave it removed', async () => {
+  const ids = await Promise.all([running(), running(), runtime.create(podId)]);
+  const members = ids.map((id) => removeContainer(runtime.ctx, id).catch(() => {}));
+  const pods = [1, 2, 3].map(() => removeSandbox(runtime.ctx, podId));
+  await Promise.all([...members, ...pods]);
+  await assertClean();
+});
+
+test('SB-9: a stop that is cancelled can be repeated, and keeps the gate of another one', async () => {
+  const id = await running();
+  const sandbox = runtime.ctx.sandboxes.get(podId);
+  const gone = new AbortController();
+  const cancelled = stopSandbox(runtime.ctx, podId, gone.signal);
+  const whole = stopSandbox(runtime.ctx, podId);
+  gone.abort(new CoracleError('Cancelled', 'gone'));
+  await assert.rejects(cancelled, { kind: 'Cancelled' });
+  assert.equal(sandbox.stopping || sandbox.state === 'notReady', true);
+  await assert.rejects(runtime.create(podId), { kind: 'FailedPrecondition' });
+  await whole;
+  assert.equal(sandbox.stopping, false);
+  assert.equal(sandbox.state, 'notReady');
+  assert.equal(state(id), 'exited');
+  await assertClean();
+});
+
+test('SB-1 to SB-5: a pod that fails at any step leaves nothing, and its name is free', async () => {
+  const config = podConfig({ namespaces: { network: 'pod' } });
+  const { ctx } = runtime;
+  const { addon, network } = ctx;
+  const restore = runtime.replace({
+    startMonitor: () => {
+      throw new CoracleError('Internal', 'injected');
+    },
+  });
+  await assert.rejects(runtime.pod(config), /injected/);
+  restore();
+  for (const verb of ['sandbox', 'socket'] as const) {
+    const undo = runtime.replace({
+      startMonitor: (spawn) =>
+        Object.defineProperty(addon.startMonitor(spawn), verb, { value: fails }),
+    });
+    await assert.rejects(runtime.pod(config), /injected/);
+    undo();
+  }
+  const gone = new AbortController();
+  network.attach = async () => {
+    gone.abort(new CoracleError('Cancelled', 'gone'));
+    return { ips: [], interfaceName: '', mac: '', gateway: '' };
+  };
+  await assert.rejects(runtime.pod(config, gone.signal), { kind: 'Cancelled' });
+  Reflect.deleteProperty(network, 'attach');
+  const detach = network.detach.bind(network);
+  network.detach = fails;
+  network.attach = fails;
+  await assert.rejects(runtime.pod(config), /injected/);
+  // What could not be undone stays, to be removed by its id.
+  const [left] = ctx.sandboxes.list().filter(({ record }) => record.id !== podId);
+  assert.equal(left?.state, 'notReady');
+  await assert.rejects(runtime.pod(config), { kind: 'FailedPrecondition', reason: 'NameReserved' });
+  network.detach = detach;
+  Reflect.deleteProperty(network, 'attach');
+  await removeSandbox(ctx, left?.record.id ?? '');
+  const { ctx: same } = runtime;
+  assert.equal(existsSync(join(same.options.state, 'pods', left?.record.id ?? '')), false);
+  await assertClean();
+});
