@@ -187,7 +187,9 @@ test('CR-4 to CR-14: a create that fails at any step can be tried again, and lea
     await assert.rejects(runtime.create(podId, config), /injected/);
     restore();
   }
-  await assert.rejects(runtime.create(podId, { ...config, image: 'no:such' }), { kind: 'NotFound' });
+  await assert.rejects(runtime.create(podId, { ...config, image: 'no:such' }), {
+    kind: 'NotFound',
+  });
   const bad = { ...config, devices: [{ containerPath: '/x', hostPath: '/no', permissions: 'r' }] };
   await assert.rejects(runtime.create(podId, bad), /devices/);
   const add = ctx.containers.add.bind(ctx.containers);
