@@ -14,6 +14,9 @@ export interface OpenOptions extends Partial<RuntimeOptions> {
   signal?: AbortSignal;
 }
 
+/** The images of a runtime's root directory. */
+export type Images = Pick<ImageService, 'pull' | 'import' | 'list' | 'status' | 'remove'>;
+
 export interface PodOptions extends Partial<Omit<SandboxConfig, 'attempt'>> {}
 
 const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} };
@@ -43,7 +46,7 @@ export class Runtime implements AsyncDisposable {
     return new Runtime(await openRuntime({ ...defaultOptions, ...rest }, log));
   }
 
-  get images(): ImageService {
+  get images(): Images {
     return this.#ctx.images;
   }
 
