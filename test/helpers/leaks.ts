@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /** What the kernel holds for us, to be compared before and after. */
 export interface Snapshot {
@@ -98,8 +98,11 @@ function mountPoints(): string[] {
     .map((line) => line.split(' ').slice(2, 5).join(' '));
 }
 
+/** Without the parent of all pods' cgroups, which stays for the next pod. */
 function cgroupDirs(): string[] {
-  return walk('/sys/fs/cgroup', true).sort();
+  return walk('/sys/fs/cgroup', true)
+    .filter((path) => basename(path) !== 'coracle')
+    .sort();
 }
 
 function networkNamespaces(): string[] {
