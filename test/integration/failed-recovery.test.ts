@@ -1,0 +1,142 @@
+/** What a crash leaves behind, and monitors that do not answer. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { cgroupDirs } from '../../src/runtime/cgroup/index.ts';
+import { keepAlive } from '../../src/runtime/deferred.ts';
+import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
+import { startContainer } from '../../src/runtime/start.ts';
+import { stateOf } from '../../src/store/container-status.ts';
+import { DirectRuntime, gate } from '../helpers/direct-runtime.ts';
+import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+
+let runtime: DirectRuntime;
+let clean: Snapshot;
+
+before(async () => {
+  runtime = await DirectRuntime.open();
+  await removeSandbox(runtime.ctx, await runtime.pod());
+  clean = look();
+});
+
+after(() => runtime.close());
+
+const dirs = () => [join(runtime.dir, 'state'), join(runtime.dir, 'root', 'containers')];
+const look = () => snapshot({ dirs: dirs(), pid: process.pid });
+
+async function assertClean(): Promise<void> {
+  for (const { record } of runtime.ctx.sandboxes.list()) {
+    await removeSandbox(runtime.ctx, record.id);
+  }
+  assert.deepEqual(await settledLeaks(clean, { dirs: dirs(), pid: process.pid }), {});
+}
+
+/** A zombie has ended. */
+function lives(pid: number): boolean {
+  if (!existsSync(`/proc/${pid}/stat`)) return false;
+  return !/\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+}
+
+async function ended(pid: number): Promise<void> {
+  const end = Date.now() + 5000;
+  while (lives(pid) && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(lives(pid), false, `process ${pid} still runs`);
+}
+
+test('SB-2: the monitor of a pod that a crash kept from being ready ends', async () => {
+  const { addon } = runtime.ctx;
+  let pid = 0;
+  const restore = runtime.replace({
+    startMonitor: (spawn) => {
+      const connection = addon.startMonitor(spawn);
+      pid = connection.pid;
+      return Object.defineProperty(connection, 'sandbox', { value: () => new Promise(() => {}) });
+    },
+  });
+  void runtime.pod().catch(() => {});
+  while (pid === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  restore();
+  await runtime.reopen();
+  await ended(pid);
+  const [sandbox] = runtime.ctx.sandboxes.list();
+  assert.equal(sandbox?.state, 'notReady');
+  await assertClean();
+});
+
+test('RC-5: what a crash leaves of a container being created goes, its cgroup too', async () => {
+  const parent = `/coracle-test-${process.pid}`;
+  const pod = await runtime.pod({ cgroupParent: parent });
+  const { passed, open } = gate();
+  const { containers } = runtime.ctx;
+  containers.add = async () => {
+    open();
+    return new Promise<never>(() => {});
+  };
+  void runtime.create(pod).catch(() => {});
+  await keepAlive(passed);
+  await runtime.reopen();
+  assert.deepEqual(runtime.ctx.containers.list(), []);
+  await removeSandbox(runtime.ctx, pod);
+  // The parent is its maker's to remove: rmdir refuses where anything is left in it.
+  for (const path of cgroupDirs(runtime.ctx.cgroups, parent)) rmdirSync(path);
+  await assertClean();
+});
+
+test('EX-4: what ran of another user than root ends with its monitor, seen or not', async () => {
+  const pod = await runtime.pod({ namespaces: { network: 'none', pid: 'node' } });
+  const id = await runtime.create(pod, {
+    command: ['sh', '-c', 'sleep 1000 & wait'],
+    security: { runAsUser: 1000, pid: 'node' },
+  });
+  await startContainer(runtime.ctx, id);
+  const { pid } = runtime.ctx.containers.get(id).status.get();
+  const monitor = runtime.ctx.monitors.get(pod);
+  runtime.ctx.monitors.closeAll();
+  process.kill(monitor.connection.pid, 'SIGKILL');
+  await ended(pid);
+  await runtime.reopen();
+  const { exitCode } = runtime.ctx.containers.get(id).status.get();
+  assert.equal(exitCode, 255);
+  await assertClean();
+});
+
+test('RC-6: a monitor that does not answer delays a start, and is ended', async () => {
+  const [stuck, fine] = [await runtime.pod(), await runtime.pod()];
+  const ids: string[] = [];
+  for (const pod of [stuck, fine]) {
+    const id = await runtime.create(pod);
+    await startContainer(runtime.ctx, id);
+    ids.push(id);
+  }
+  const { pid } = runtime.ctx.monitors.get(stuck).connection;
+  process.kill(pid, 'SIGSTOP');
+  await runtime.reopen();
+  await ended(pid);
+  const states = ids.map((id) => stateOf(runtime.ctx.containers.get(id).status.get()));
+  assert.deepEqual(states, ['exited', 'running']);
+  assert.equal(runtime.ctx.sandboxes.get(stuck).state, 'notReady');
+  assert.equal(runtime.ctx.sandboxes.get(fine).state, 'ready');
+  await assertClean();
+});
+
+test('an attached pod whose program has gone is removed, though its monitor still answers', async () => {
+  const pod = await runtime.pod({ attached: true });
+  await startContainer(runtime.ctx, await runtime.create(pod));
+  await runtime.reopen();
+  assert.equal(runtime.ctx.sandboxes.has(pod), false);
+  await assertClean();
+});
+
+test('whoever waits for a container of a runtime that closes is told so', async () => {
+  const pod = await runtime.pod();
+  const id = await runtime.create(pod);
+  await startContainer(runtime.ctx, id);
+  const { exited } = runtime.ctx.live.of(id);
+  const before = process.getActiveResourcesInfo().length;
+  const told = assert.rejects(keepAlive(exited.promise), { kind: 'Unavailable' });
+  await runtime.reopen();
+  await told;
+  assert.ok(process.getActiveResourcesInfo().length <= before + 1);
+  await assertClean();
+});
