@@ -1,4 +1,4 @@
-import { abortError, throwIfAborted } from '../errors.ts';
+import { abortError } from '../errors.ts';
 
 /** A promise with its resolver beside it. */
 export interface Deferred<T> {
@@ -22,7 +22,11 @@ export function deferred<T>(): Deferred<T> {
 /** Waits for `promise`, or throws the signal's error as soon as it fires. */
 export async function withSignal<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (!signal) return promise;
-  throwIfAborted(signal);
+  if (signal.aborted) {
+    // Nobody will look at what becomes of it.
+    promise.catch(() => {});
+    throw abortError(signal);
+  }
   let onAbort!: () => void;
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => reject(abortError(signal));

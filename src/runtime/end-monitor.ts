@@ -11,9 +11,12 @@ const KILL_MS = 1_000;
 
 const SIGKILL = 9;
 
-/** Ends a sandbox's monitor, and with it every process and namespace of the pod. Idempotent. */
+/**
+ * Ends a sandbox's monitor, and with it every process and namespace of the pod; also one that a
+ * crash, or a connection that broke, left without anybody who speaks to it. Idempotent.
+ */
 export async function endMonitor(ctx: RuntimeContext, sandboxId: string): Promise<void> {
-  const monitor = ctx.monitors.find(sandboxId);
+  const monitor = ctx.monitors.find(sandboxId) ?? reconnect(ctx, sandboxId);
   if (!monitor) return;
   const ended = monitor.connection.shutdown().catch(() => {});
   if (!(await settledWithin(Promise.all([ended, monitor.closed]), SHUTDOWN_MS))) {
@@ -24,14 +27,14 @@ export async function endMonitor(ctx: RuntimeContext, sandboxId: string): Promis
   monitor.close();
 }
 
-/** Ends a monitor that a crash left behind and that nobody is connected to. */
-export async function endLeftMonitor(ctx: RuntimeContext, sandboxId: string): Promise<void> {
+/** Undefined where nothing listens any more. */
+function reconnect(ctx: RuntimeContext, sandboxId: string): PodMonitor | undefined {
   try {
-    ctx.monitors.add(sandboxId, ctx.addon.connectMonitor(monitorSocket(ctx.options, sandboxId)));
+    const connection = ctx.addon.connectMonitor(monitorSocket(ctx.options, sandboxId));
+    return ctx.monitors.add(sandboxId, connection);
   } catch {
-    return; // Nothing listens there any more.
+    return undefined;
   }
-  await endMonitor(ctx, sandboxId);
 }
 
 /** While the connection is open the process lives, so that its pid is still its own. */

@@ -99,6 +99,7 @@ async function startWithTerminal(task: Task): Promise<number> {
     return terminal;
   } catch (error) {
     if (terminal >= 0) closeSync(terminal);
+    task.closePipes();
     await task.delete();
     throw execError(error);
   }

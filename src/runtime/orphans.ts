@@ -2,7 +2,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { containerCgroup, removeOps } from './cgroup/index.ts';
 import type { RuntimeContext } from './context.ts';
-import { endLeftMonitor } from './end-monitor.ts';
+import { endMonitor } from './end-monitor.ts';
 import { podDir } from './paths.ts';
 
 /**
@@ -33,7 +33,7 @@ async function attempt(
 }
 
 async function removePod(ctx: RuntimeContext, id: string): Promise<void> {
-  await endLeftMonitor(ctx, id);
+  await endMonitor(ctx, id);
   await rm(podDir(ctx.options, id), { recursive: true, force: true });
 }
 

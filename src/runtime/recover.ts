@@ -4,7 +4,7 @@ import type { Container } from '../store/containers.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
 import { killCgroup } from './cgroup/kill.ts';
 import type { RuntimeContext } from './context.ts';
-import { endLeftMonitor } from './end-monitor.ts';
+import { endMonitor } from './end-monitor.ts';
 import { now } from './events.ts';
 import { exitFacts, monitorExit, recordExit } from './exits.ts';
 import type { PodMonitor } from './monitors.ts';
@@ -49,7 +49,7 @@ async function recoverSandbox(ctx: RuntimeContext, sandbox: Sandbox): Promise<vo
   if (monitor) watchMonitor(ctx, sandbox, monitor);
   else {
     // Of a pod that was never ready, or that does not answer.
-    await endLeftMonitor(ctx, id);
+    await endMonitor(ctx, id);
     if (sandbox.state === 'ready') await sandbox.stopped(now());
   }
   await Promise.all(

@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../errors.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
 import type { RuntimeContext } from './context.ts';
 import { withSignal } from './deferred.ts';
@@ -17,6 +18,7 @@ export async function removeSandbox(
 ): Promise<void> {
   const sandbox = ctx.sandboxes.find(id);
   if (!sandbox) return;
+  throwIfAborted(signal);
   sandbox.removal ??= remove(ctx, sandbox).finally(() => {
     sandbox.removal = undefined;
   });

@@ -81,6 +81,8 @@ function persistRunning(container: Container, task: Task, startedAt: bigint): Pr
     pid: task.pid,
     startedAt,
     user: { uid, gid, groups },
+    // Over at once: whoever hears of the start may end or remove the container.
+    starting: false,
   }));
 }
 
@@ -93,8 +95,8 @@ async function failStart(
 ): Promise<CoracleError> {
   const { id, sandboxId } = container.record;
   try {
-    task?.closePipes();
     await task?.delete();
+    task?.closePipes();
   } catch (cleanup) {
     ctx.log.warn({ id, err: cleanup }, 'failed start left a task behind');
   }
