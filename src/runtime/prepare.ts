@@ -19,12 +19,13 @@ async function prepare(ctx: RuntimeContext, record: ContainerRecord): Promise<Pr
   const { id, spec, layers, config } = record;
   const sandbox = ctx.sandboxes.get(record.sandboxId);
   const dir = snapshotDir(id);
+  const targetId = config.security?.targetId;
   const plan = launchPlan(spec, {
     id,
     cgroup: ctx.cgroups,
     snapshot: { lower: layers, upper: join(dir, 'upper'), work: join(dir, 'work') },
     pidMode: pidMode(sandbox.record.config, config),
-    ...(config.security?.targetId ? { target: config.security.targetId } : {}),
+    ...(targetId ? { target: ctx.containers.get(targetId).record.id } : {}),
     ...(await seccompProgram(ctx, record)),
   });
   return ctx.addon.preparePlan(plan);

@@ -24,6 +24,6 @@ export async function releaseContainer(
   await rm(join(exitDir(ctx.options, sandboxId), id), { force: true });
   await ctx.containers.remove(id);
   ctx.images.release(record.imageId, id);
-  ctx.containerNames.release(record.name);
+  ctx.containerNames.releaseId(id);
   ctx.live.forget(id);
 }

@@ -12,5 +12,5 @@ export async function releaseSandbox(ctx: RuntimeContext, record: SandboxRecord)
   await ctx.addon.runFileOps(removePodOps(ctx.cgroups, record.cgroupPath, record.config));
   await rm(podDir(ctx.options, record.id), { recursive: true, force: true });
   await ctx.sandboxes.remove(record.id);
-  ctx.sandboxNames.release(record.name);
+  ctx.sandboxNames.releaseId(record.id);
 }

@@ -50,7 +50,10 @@ export async function startContainer(
     throw await failStart(ctx, container, task, startError(error));
   } finally {
     container.status.update((status) => ({ ...status, starting: false }));
-    ctx.live.of(container.record.id).starting = undefined;
+    const live = ctx.live.of(container.record.id);
+    live.starting = undefined;
+    // A container is started once.
+    live.plan = undefined;
     started.resolve();
   }
 }

@@ -64,6 +64,15 @@ test('SB-2: the monitor of a pod that a crash kept from being ready ends', async
   await assertClean();
 });
 
+test('SB-9: a monitor whose connection broke ends with its pod', async () => {
+  const pod = await runtime.pod();
+  const monitor = runtime.ctx.monitors.get(pod);
+  monitor.close();
+  await removeSandbox(runtime.ctx, pod);
+  await ended(monitor.connection.pid);
+  await assertClean();
+});
+
 test('RC-5: what a crash leaves of a container being created goes, its cgroup too', async () => {
   const parent = `/coracle-test-${process.pid}`;
   const pod = await runtime.pod({ cgroupParent: parent });

@@ -6,6 +6,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { CoracleError } from '../../src/errors.ts';
 import { keepAlive } from '../../src/runtime/deferred.ts';
 import { execSync } from '../../src/runtime/exec-sync.ts';
+import { releaseContainer } from '../../src/runtime/release-container.ts';
 import { removeContainer } from '../../src/runtime/remove.ts';
 import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
 import { startContainer } from '../../src/runtime/start.ts';
@@ -198,6 +199,27 @@ test('CR-4 to CR-14: a create that fails at any step can be tried again, and lea
   ctx.containers.add = add;
   const id = await runtime.create(podId, config);
   await removeContainer(ctx, id);
+  await assertClean();
+});
+
+test('SS-13: a second release of a container does not free the name of its successor', async () => {
+  const { ctx } = runtime;
+  const config = containerConfig();
+  const id = await runtime.create(podId, config);
+  const { record } = ctx.containers.get(id);
+  await removeContainer(ctx, id);
+  await runtime.create(podId, config);
+  await releaseContainer(ctx, record);
+  const again = runtime.create(podId, config);
+  await assert.rejects(again, { kind: 'FailedPrecondition', reason: 'NameReserved' });
+  await assertClean();
+});
+
+test('CR-16: a target may be named by the beginning of its id', async () => {
+  const target = await running();
+  const security = { pid: 'target', targetId: target.slice(0, 12) } as const;
+  const id = await runtime.create(podId, { security, command: ['/bin/true'] });
+  await startContainer(runtime.ctx, id);
   await assertClean();
 });
 
