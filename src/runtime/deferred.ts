@@ -58,6 +58,26 @@ export async function keepAlive<T>(promise: Promise<T>): Promise<T> {
   }
 }
 
+/** Fires when `signal` does, or with `late` when `ms` milliseconds have passed. `clear` it. */
+export function deadline(
+  ms: number | undefined,
+  late: () => Error,
+  signal?: AbortSignal,
+): { signal: AbortSignal; clear(): void } {
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(signal?.reason);
+  if (signal?.aborted) onAbort();
+  else signal?.addEventListener('abort', onAbort, { once: true });
+  const timer = ms && setTimeout(() => controller.abort(late()), Math.min(ms, MAX_TIMER_MS));
+  return {
+    signal: controller.signal,
+    clear: () => {
+      if (timer) clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    },
+  };
+}
+
 /** True once `promise` has settled, false when `ms` milliseconds pass first. */
 export async function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;

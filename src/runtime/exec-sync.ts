@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import { CoracleError } from '../errors.ts';
 import type { RuntimeContext } from './context.ts';
-import { settledWithin, withSignal } from './deferred.ts';
+import { deadline, settledWithin, withSignal } from './deferred.ts';
 import { type ExecProcess, type ExecRequest, openExec } from './exec.ts';
 
 /** Bytes kept of each stream; what follows is drained and dropped (XS-2, CVE-2022-1708). */
@@ -39,22 +39,34 @@ export async function execSync(
     argv,
     stdio: [{ type: 'null' }, { type: 'pipe' }, { type: 'pipe' }],
   };
-  const process = await openExec(ctx, id, request);
+  const { timeoutMs } = options;
+  const late = () => {
+    const what = `command ${JSON.stringify(argv[0])} timed out after ${timeoutMs} ms`;
+    return new CoracleError('DeadlineExceeded', what);
+  };
+  const limit = deadline(timeoutMs, late, options.signal);
+  try {
+    const process = await openExec(ctx, id, request, limit.signal);
+    return await collectOutput(ctx, id, process, limit.signal);
+  } finally {
+    limit.clear();
+  }
+}
+
+async function collectOutput(
+  ctx: RuntimeContext,
+  id: string,
+  process: ExecProcess,
+  signal: AbortSignal,
+): Promise<ExecSyncResult> {
   const stdout = collect(process.pipes[1]);
   const stderr = collect(process.pipes[2]);
   try {
-    const limit = options.timeoutMs || undefined;
-    const ended = process.wait();
-    if (limit === undefined) await withSignal(ended, options.signal);
-    else if (!(await withSignal(settledWithin(ended, limit), options.signal))) {
-      throw new CoracleError(
-        'DeadlineExceeded',
-        `command ${JSON.stringify(argv[0])} timed out after ${limit} ms`,
-      );
-    }
-    const { exitCode } = await ended;
+    const { exitCode } = await withSignal(process.wait(), signal);
     const drained = Promise.all([stdout.ended, stderr.ended]);
-    if (!(await settledWithin(drained, ctx.options.execDrainTimeoutMs))) {
+    // The exit is known: a deadline that passes now ends the wait for more output, not the call.
+    const whole = settledWithin(drained, ctx.options.execDrainTimeoutMs);
+    if (!(await withSignal(whole, signal).catch(() => false))) {
       ctx.log.warn({ id }, 'exec output is still held open by a background process');
     }
     return { stdout: stdout.bytes(), stderr: stderr.bytes(), exitCode };

@@ -5,9 +5,10 @@ import type { EntryStatus, StdioSpec } from '../native/types.ts';
 import { stateOf } from '../store/container-status.ts';
 import { newId } from '../store/ids.ts';
 import type { RuntimeContext } from './context.ts';
-import { keepAlive } from './deferred.ts';
+import { keepAlive, withSignal } from './deferred.ts';
+import type { PodMonitor } from './monitors.ts';
 import { prepareExec } from './prepare.ts';
-import { Task } from './task.ts';
+import { deleteEntry, Task } from './task.ts';
 
 export interface ExecRequest {
   argv: string[];
@@ -35,11 +36,15 @@ export interface ExecProcess {
   delete(): Promise<void>;
 }
 
-/** Starts a command in a running container (XS-1). The wait is armed before it can run (XS-4). */
+/**
+ * Starts a command in a running container (XS-1). The wait is armed before it can run (XS-4). When
+ * `signal` fires before it runs, it is given up: it may hang in the container's file systems.
+ */
 export async function openExec(
   ctx: RuntimeContext,
   id: string,
   request: ExecRequest,
+  signal?: AbortSignal,
 ): Promise<ExecProcess> {
   if (request.argv.length === 0) throw invalid('cmd', request.argv, 'must name a command');
   const container = ctx.containers.get(id);
@@ -52,11 +57,13 @@ export async function openExec(
   const execId = newId();
   const plan = await prepareExec(ctx, record, execId, request);
   const exit = monitor.armExit(execId);
-  const task = await Task.create(monitor, execId, plan, {
+  const launching = Task.create(monitor, execId, plan, {
     stdio: request.stdio,
     startAtOnce: !request.tty,
-  }).catch((error: unknown) => {
+  });
+  const task = await withSignal(launching, signal).catch((error: unknown) => {
     monitor.disarm(execId);
+    if (signal?.aborted) breakOff(monitor, execId, launching);
     throw execError(error);
   });
   const terminal = request.tty ? await startWithTerminal(task) : undefined;
@@ -88,6 +95,17 @@ export async function openExec(
     terminal,
     delete: forget,
   };
+}
+
+/** Ends a launch that nobody waits for, whether it hangs or is about to succeed. */
+function breakOff(monitor: PodMonitor, id: string, launching: Promise<Task>): void {
+  const late = launching.then((task) => {
+    task.closePipes();
+    return task.delete();
+  });
+  // Both fail where the launch is cut short, which is what is wanted.
+  late.catch(() => {});
+  deleteEntry(monitor, id).catch(() => {});
 }
 
 /** Takes the terminal over first: what the command writes at once is not missed. */

@@ -7,8 +7,11 @@ import type { RuntimeContext } from './context.ts';
 import { keepAlive, settledWithin, withSignal } from './deferred.ts';
 import { endUnknown } from './end-unknown.ts';
 import { isConnectionLost } from './monitors.ts';
+import { deleteEntry } from './task.ts';
 
 const SIGKILL = 9;
+/** How long a stop lets a start go on that was there first, ms. */
+const START_MS = 5_000;
 
 /**
  * Stops a container: its stop signal, `timeoutMs` of grace, then SIGKILL; returns once EXITED is
@@ -24,7 +27,7 @@ export async function stopContainer(
   const container = ctx.containers.find(id);
   if (!container) return;
   const live = ctx.live.of(container.record.id);
-  if (live.starting) await withSignal(live.starting, signal);
+  if (live.starting) await withSignal(startIsOver(ctx, container, live.starting), signal);
   throwIfAborted(signal);
   const state = stateOf(container.status.get());
   if (state === 'unknown') return withSignal(endUnknown(ctx, container), signal);
@@ -40,6 +43,19 @@ export async function stopContainer(
   }
   await send(ctx, container, SIGKILL, true);
   await keepAlive(withSignal(exited.promise, signal));
+}
+
+/** Waits for a start in flight. One that hangs, as in a file system, is broken off. */
+async function startIsOver(
+  ctx: RuntimeContext,
+  { record }: Container,
+  starting: Promise<void>,
+): Promise<void> {
+  if (await settledWithin(starting, START_MS)) return;
+  ctx.log.warn({ id: record.id }, 'a start that hangs is broken off by a stop');
+  const monitor = ctx.monitors.find(record.sandboxId);
+  if (monitor) await deleteEntry(monitor, record.id);
+  await starting;
 }
 
 /** Signals a container's init, or all its processes. One that has exited needs none (SP-7). */

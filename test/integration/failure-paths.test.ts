@@ -1,6 +1,6 @@
 /** Verbs that fail half-way, are cancelled, or meet each other at the worst moment. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { CoracleError } from '../../src/errors.ts';
@@ -115,6 +115,54 @@ test('XS-5: an exec is answered when its container is killed', async () => {
   const exec = execSync(runtime.ctx, id, ['sleep', '1000']);
   setTimeout(() => void stopContainer(runtime.ctx, id, 0), 30);
   assert.equal((await exec).exitCode, 137);
+  await assertClean();
+});
+
+/** Whatever is started in the container's cgroup stands still; it can be killed, though. */
+function freeze(id: string): boolean {
+  const { ctx } = runtime;
+  const root = ctx.cgroups.v2?.root;
+  const file = join(root ?? '', ctx.containers.get(id).record.cgroupPath, 'cgroup.freeze');
+  if (!root || !existsSync(file)) return false;
+  writeFileSync(file, '1');
+  return true;
+}
+
+test('XS-5: a command that hangs before it runs is given up in time', async (t) => {
+  const id = await running();
+  if (!freeze(id)) return t.skip('needs cgroup v2');
+  const late = execSync(runtime.ctx, id, ['true'], { timeoutMs: 100 });
+  await assert.rejects(late, { kind: 'DeadlineExceeded' });
+  const gone = AbortSignal.timeout(100);
+  await assert.rejects(execSync(runtime.ctx, id, ['true'], { signal: gone }), {
+    kind: 'DeadlineExceeded',
+  });
+  const end = Date.now() + 5000;
+  const { connection } = runtime.ctx.monitors.get(podId);
+  while ((await connection.state()).length > 1 && Date.now() < end) await connection.hello();
+  assert.equal((await connection.state()).length, 1);
+  await assertClean();
+});
+
+test('XS-6: a deadline ends the wait for output that a background process holds open', async () => {
+  const id = await running();
+  const command = ['sh', '-c', 'echo out; sleep 1000 & exit 3'];
+  const begin = performance.now();
+  const { stdout, exitCode } = await execSync(runtime.ctx, id, command, { timeoutMs: 400 });
+  assert.deepEqual([stdout.toString(), exitCode], ['out\n', 3]);
+  assert.ok(performance.now() - begin < 3000);
+  await assertClean();
+});
+
+test('G-2, G-3: a start that hangs is broken off when its pod is stopped', async (t) => {
+  const id = await runtime.create(podId);
+  if (!freeze(id)) return t.skip('needs cgroup v2');
+  const start = startContainer(runtime.ctx, id);
+  await Promise.all([
+    assert.rejects(start, { kind: 'FailedPrecondition' }),
+    stopSandbox(runtime.ctx, podId, AbortSignal.timeout(20_000)),
+  ]);
+  assert.equal(runtime.ctx.containers.get(id).status.get().exitCode, 128);
   await assertClean();
 });
 
