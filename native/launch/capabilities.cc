@@ -1,6 +1,5 @@
 // Capabilities: what the program may do.
 #include <errno.h>
-#include <signal.h>
 #include <sys/prctl.h>
 
 #include "native/launch/child.h"
@@ -29,11 +28,7 @@ Error limit_bounding_set(uint64_t keep, uint64_t* known) {
 Error run(const Capabilities& step, Child&) {
   sys::CapabilitySets sets;
   if (sys::capget(&sets) != 0) return failed("read capabilities");
-  // The change of the user has emptied the effective set; CAP_SETPCAP must be in it until the
-  // bounding set is cut.
   const uint64_t held = sets.permitted;
-  sets.effective = held;
-  if (sys::capset(sets) != 0) return failed("set capabilities");
   uint64_t known = 0;
   if (Error error = limit_bounding_set(step.bounding, &known); !error.ok()) return error;
 
@@ -56,9 +51,6 @@ Error run(const Capabilities& step, Child&) {
       return failed("raise ambient capabilities");
     }
   }
-  // New ids and capabilities have cleared it, prctl(2); see prepare() in child.cc. A filter that
-  // was loaded before may refuse, as it may refuse anything.
-  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   return {};
 }
 

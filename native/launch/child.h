@@ -38,9 +38,9 @@ struct Child {
 // Never returns. Runs in a fresh address space with every signal blocked.
 [[noreturn]] void run_child(Child& child);
 
-// Takes back what protects the child while it is the monitor's image but would change the program:
-// the parent death signal and the umask of 0. Before a seccomp filter is loaded, which may forbid
-// the calls, or else before parking.
+// Takes back what the steps need but would change the program: the umask of 0. Before a seccomp
+// filter is loaded, which may forbid the call, or else before parking. The parent death signal
+// stays: a program ends with its monitor.
 void settle(Child& child);
 
 // The steps, in the order of Op. Each does exactly what its struct in native/plan/steps.h says.

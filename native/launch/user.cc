@@ -16,6 +16,17 @@
 namespace coracle {
 namespace {
 
+// The change of the user has emptied the effective set. What is left to do takes it: a working
+// directory may be closed to the user, a filter without no_new_privs takes CAP_SYS_ADMIN, the
+// bounding set CAP_SETPCAP.
+Error restore_capabilities() {
+  sys::CapabilitySets sets;
+  if (sys::capget(&sets) != 0) return failed("read capabilities");
+  sets.effective = sets.permitted;
+  if (sys::capset(sets) != 0) return failed("set capabilities");
+  return {};
+}
+
 // A file that is missing or not a regular one (a FIFO would block the launch) counts as empty, as
 // images without any users are common.
 Fd open_database(const Child& child, const char* path) {
@@ -85,13 +96,14 @@ Error run(const User& step, Child& child) {
   set_home(child, entry.home);
   own_stdio(child, entry.uid);
 
-  // Groups before the user, while CAP_SETGID is still effective. The permitted capabilities stay
-  // for the Capabilities step, which cuts them to what the program gets.
+  // Groups before the user, while CAP_SETGID is still effective. The capabilities stay until the
+  // Capabilities step cuts them to what the program gets.
   if (sys::setgroups(groups.count, groups.ids) != 0) return failed("set groups");
   if (sys::setresgid(gid) != 0) return failed("set group");
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return failed("keep capabilities");
   if (sys::setresuid(entry.uid) != 0) return failed("set user");
-  // A change of identity clears the death signal.
+  if (Error kept = restore_capabilities(); !kept.ok()) return kept;
+  // A change of identity clears the death signal, prctl(2); see prepare() in child.cc.
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return failed("set death signal");
 
   child.report.uid = entry.uid;

@@ -1,8 +1,11 @@
 /** What a container can see and do, asked from inside: the plan as the kernel carries it out. */
 import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { DeepPartial } from '../../src/cri/gen/cri.ts';
 import {
+  type ContainerConfig,
   type LinuxContainerConfig,
   SecurityProfile_ProfileType as ProfileType,
 } from '../../src/cri/gen/cri.ts';
@@ -33,7 +36,7 @@ after(async () => {
 });
 
 /** A container that waits, and a shell in it; stdout of a command that must succeed. */
-async function shell(linux: Linux, more: { workingDir?: string } = {}) {
+async function shell(linux: Linux, more: DeepPartial<ContainerConfig> = {}) {
   const containerId = await pod.run(['sleep', '1000'], { ...more, linux });
   return async (script: string): Promise<string> => {
     const cmd = ['sh', '-c', `(${script}) 2>&1`];
@@ -68,6 +71,23 @@ test('the default filter and capabilities hold for init and exec, as root and as
       assert.match(await run('unshare -m true || echo refused'), /refused/);
     }
   }
+});
+
+test('a filter without no_new_privs sees nothing of the change of user', async () => {
+  const localhostRef = join(server.dir, 'filter.json');
+  const names = ['setresuid', 'setresgid', 'setgroups', 'chdir', 'fchdir', 'openat2'];
+  const refused = { names, action: 'SCMP_ACT_ERRNO' };
+  writeFileSync(
+    localhostRef,
+    JSON.stringify({ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [refused] }),
+  );
+  const run = await shell({
+    securityContext: {
+      seccomp: { profileType: ProfileType.Localhost, localhostRef },
+      runAsUser: { value: 7n },
+    },
+  });
+  assert.match(await run('id -u; cd / || echo refused'), /^7\n[\s\S]*refused$/);
 });
 
 test('paths of the whole machine are hidden or cannot be written', async () => {
@@ -110,6 +130,19 @@ test('/dev has its nodes and links, and other devices do not open', async () => 
   assert.match(
     await run('mknod /tmp/kmsg c 1 11 && head -c 1 /tmp/kmsg || echo refused'),
     /refused/,
+  );
+});
+
+test('a working directory that is closed to the user is entered all the same', async () => {
+  const hostPath = join(server.dir, 'closed');
+  mkdirSync(hostPath, { mode: 0o700 });
+  const run = await shell(
+    { securityContext: { ...FILTERED.securityContext, runAsUser: { value: 7n } } },
+    { workingDir: '/closed', mounts: [{ containerPath: '/closed', hostPath }] },
+  );
+  assert.equal(
+    await run('readlink /proc/self/cwd; ls 2>/dev/null || echo closed'),
+    '/closed\nclosed',
   );
 });
 

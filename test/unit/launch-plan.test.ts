@@ -117,7 +117,7 @@ describe('launch plan', () => {
   it('should load a filter while it may, and as late as it can', () => {
     const of = (noNewPrivs: boolean) =>
       ops(planOf({ container: { security: { noNewPrivs } } }).steps);
-    assert.deepEqual(of(false).slice(-5), ['seccomp', 'user', 'cwd', 'capabilities', 'execve']);
+    assert.deepEqual(of(false).slice(-5), ['user', 'cwd', 'seccomp', 'capabilities', 'execve']);
     assert.deepEqual(of(true).slice(-6), [
       'user',
       'cwd',
@@ -373,9 +373,9 @@ describe('exec plan', () => {
       'joinNamespaces',
       'oomScoreAdj',
       'umask',
-      'seccomp',
       'user',
       'cwd',
+      'seccomp',
       'capabilities',
       'execve',
     ]);

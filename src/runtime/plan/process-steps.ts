@@ -18,11 +18,11 @@ export interface ProcessPlan {
 /**
  * The order is what makes these right:
  *  - limits while the child may still raise them, and after everything that they could hinder;
- *  - without no_new_privs, loading a filter takes an effective CAP_SYS_ADMIN, which ends with the
- *    change of the user: such a filter has to allow what follows (setting ids and capabilities,
- *    chdir, execve), as with other runtimes;
- *  - with no_new_privs it takes nothing, so the filter comes last and sees only execve;
- *  - the working directory is entered by the user it is for, who may not be let in elsewhere.
+ *  - the working directory is entered as the user it is for, who may be let in where root is not
+ *    (NFS), but still with all capabilities, as with other runtimes;
+ *  - without no_new_privs, loading a filter takes CAP_SYS_ADMIN, which the program does not keep:
+ *    such a filter has to allow setting capabilities and execve;
+ *  - with no_new_privs it takes nothing, so the filter comes last and sees only execve.
  */
 export function processSteps(plan: ProcessPlan): Step[] {
   const { process } = plan;
@@ -32,9 +32,9 @@ export function processSteps(plan: ProcessPlan): Step[] {
     { op: 'oomScoreAdj', value: process.oomScoreAdj },
     { op: 'umask', mask: DEFAULT_UMASK },
     ...process.rlimits.map(rlimitStep),
-    ...(late ? [] : filter),
     userStep(process.user),
     { op: 'cwd', path: process.cwd, create: false },
+    ...(late ? [] : filter),
     capabilitiesStep(process),
     ...(late ? [{ op: 'noNewPrivs' } as const, ...filter] : []),
     { op: 'execve', argv: process.args, env: process.env },
