@@ -6,6 +6,8 @@ import { type ExecProcess, type ExecRequest, openExec } from './exec.ts';
 
 /** Bytes kept of each stream; what follows is drained and dropped (XS-2, CVE-2022-1708). */
 const OUTPUT_LIMIT = 16 * 1024 * 1024;
+/** Reads that are kept as one buffer: a command that writes byte by byte costs memory otherwise. */
+const MERGED = 256;
 
 /** How long a killed command may take to be gone, ms. */
 const KILL_MS = 2_000;
@@ -96,13 +98,21 @@ function collect(fd: number | undefined): Collector {
   if (fd === undefined) throw new CoracleError('Internal', 'exec has no output pipe');
   const socket = new Socket({ fd, readable: true, writable: false });
   const chunks: Buffer[] = [];
+  let recent: Buffer[] = [];
   let size = 0;
   socket.on('data', (chunk: Buffer) => {
     if (size >= OUTPUT_LIMIT) return;
-    chunks.push(chunk.subarray(0, OUTPUT_LIMIT - size));
+    recent.push(chunk.subarray(0, OUTPUT_LIMIT - size));
     size += chunk.length;
+    if (recent.length < MERGED) return;
+    chunks.push(Buffer.concat(recent));
+    recent = [];
   });
   socket.on('error', () => socket.destroy());
   const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-  return { ended, bytes: () => Buffer.concat(chunks), close: () => socket.destroy() };
+  return {
+    ended,
+    bytes: () => Buffer.concat([...chunks, ...recent]),
+    close: () => socket.destroy(),
+  };
 }

@@ -69,7 +69,9 @@ export class Monitors {
   add(sandboxId: string, connection: MonitorConnection): PodMonitor {
     const monitor = new PodMonitor(connection);
     this.#pods.set(sandboxId, monitor);
-    monitor.closed.then(() => this.#pods.delete(sandboxId));
+    monitor.closed.then(() => {
+      if (this.#pods.get(sandboxId) === monitor) this.#pods.delete(sandboxId);
+    });
     return monitor;
   }
 

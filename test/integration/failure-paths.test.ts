@@ -144,6 +144,14 @@ test('XS-5: a command that hangs before it runs is given up in time', async (t) 
   await assertClean();
 });
 
+test('XS-2: output that comes byte by byte is kept whole', async () => {
+  const id = await running();
+  const command = ['dd', 'if=/dev/zero', 'bs=1', 'count=20000'];
+  const { stdout } = await execSync(runtime.ctx, id, command);
+  assert.deepEqual(stdout, Buffer.alloc(20_000));
+  await assertClean();
+});
+
 test('XS-6: a deadline ends the wait for output that a background process holds open', async () => {
   const id = await running();
   const command = ['sh', '-c', 'echo out; sleep 1000 & exit 3'];
