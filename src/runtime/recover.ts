@@ -6,10 +6,11 @@ import { killCgroup } from './cgroup/kill.ts';
 import type { RuntimeContext } from './context.ts';
 import { endMonitor } from './end-monitor.ts';
 import { now } from './events.ts';
+import { readExitRecord } from './exit-record.ts';
 import { exitFacts, monitorExit, recordExit } from './exits.ts';
 import type { PodMonitor } from './monitors.ts';
 import { removeOrphans } from './orphans.ts';
-import { monitorSocket } from './paths.ts';
+import { exitDir, monitorSocket } from './paths.ts';
 import { removeSandbox } from './remove-sandbox.ts';
 import { watchMonitor } from './watch-monitor.ts';
 
@@ -115,7 +116,7 @@ async function recoverContainer(
   monitor: PodMonitor | undefined,
   entry: EntryStatus | undefined,
 ): Promise<void> {
-  const { id } = container.record;
+  const { id, sandboxId } = container.record;
   const state = stateOf(container.status.get());
   if (monitor && entry?.state === 'running' && state !== 'exited') {
     if (state === 'created') await container.status.settle((s) => started(s, entry));
@@ -138,7 +139,13 @@ async function recoverContainer(
     // It may have been started just before the crash, whatever the record says.
     await killCgroup(ctx.cgroups, container.record.cgroupPath);
   }
-  if (state === 'running') {
+  // Without a monitor, its record alone tells that a container has run (G-10).
+  const left =
+    state === 'created' && !monitor
+      ? await readExitRecord(exitDir(ctx.options, sandboxId), id)
+      : undefined;
+  if (left) await container.status.settle((s) => started(s, left));
+  if (state === 'running' || left) {
     await recordExit(ctx, container, await exitFacts(ctx, container, { kind: 'lost' }));
     return;
   }
@@ -146,7 +153,10 @@ async function recoverContainer(
 }
 
 /** What the crash kept from being recorded: that it had been started. */
-function started(status: ContainerStatus, entry: EntryStatus): ContainerStatus {
+function started(
+  status: ContainerStatus,
+  entry: Pick<EntryStatus, 'pid' | 'startedAt'>,
+): ContainerStatus {
   if (status.startedAt !== 0n) return status;
   return { ...status, pid: entry.pid, startedAt: entry.startedAt };
 }

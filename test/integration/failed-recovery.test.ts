@@ -110,6 +110,27 @@ test('EX-4: what ran of another user than root ends with its monitor, seen or no
   await assertClean();
 });
 
+test('G-10: a container that ran before the crash was recorded keeps its exit code', async () => {
+  const { ctx } = runtime;
+  const pod = await runtime.pod();
+  const id = await runtime.create(pod, { command: ['sh', '-c', 'exit 7'] });
+  const { status } = ctx.containers.get(id);
+  status.updateSync = () => new Promise(() => {});
+  void startContainer(ctx, id);
+  const exits = join(ctx.options.state, 'pods', pod, 'exits', id);
+  while (!existsSync(exits)) await new Promise((resolve) => setTimeout(resolve, 5));
+  const monitor = ctx.monitors.get(pod);
+  ctx.monitors.closeAll();
+  process.kill(monitor.connection.pid, 'SIGKILL');
+  await ended(monitor.connection.pid);
+  assert.equal(stateOf(status.get()), 'created');
+  await runtime.reopen();
+  const { exitCode, reason, startedAt, finishedAt } = runtime.ctx.containers.get(id).status.get();
+  assert.deepEqual([exitCode, reason], [7, 'Error']);
+  assert.ok(startedAt > 0n && startedAt <= finishedAt);
+  await assertClean();
+});
+
 test('RC-6: a monitor that does not answer delays a start, and is ended', async () => {
   const [stuck, fine] = [await runtime.pod(), await runtime.pod()];
   const ids: string[] = [];
