@@ -51,7 +51,7 @@ for (const { name, command, skip } of steps) {
   heading(`check: ${name}`);
   const reason = skip?.();
   if (reason !== undefined) {
-    console.log(`skipped: ${reason}`);
+    console.log(`skipped: ${name}: ${reason}`);
     results.skipped += 1;
     continue;
   }
