@@ -4,10 +4,13 @@ import { describeNative, isNativeError, monitorExecutable } from '../native/addo
 import type { SandboxConfig } from '../spec/config.ts';
 import { sandboxSetup } from '../spec/sandbox-setup.ts';
 import { newId } from '../store/ids.ts';
+import type { Sandbox } from '../store/sandboxes.ts';
 import type { SandboxRecord } from '../store/types.ts';
 import { podCgroup } from './cgroup/index.ts';
 import type { RuntimeContext } from './context.ts';
+import { deferred } from './deferred.ts';
 import { now } from './events.ts';
+import { isConnectionLost } from './monitors.ts';
 import { exitDir, monitorSocket } from './paths.ts';
 import { writePodFiles } from './pod-files.ts';
 import { releaseSandbox } from './release-sandbox.ts';
@@ -47,9 +50,13 @@ export async function runSandbox(
     network: null,
     stoppedAt: 0n,
   };
+  let sandbox: Sandbox | undefined;
+  const made = deferred<void>();
   try {
-    const sandbox = await ctx.sandboxes.add(record);
+    sandbox = await ctx.sandboxes.add(record);
+    sandbox.making = made.promise;
     await mkdir(exitDir(ctx.options, id), { recursive: true, mode: 0o700 });
+    throwIfUnwanted(sandbox, signal);
     const connection = ctx.addon.startMonitor({
       executable: monitorExecutable(),
       podId: id,
@@ -61,13 +68,14 @@ export async function runSandbox(
       rootDir: ctx.options.root,
       exitDir: exitDir(ctx.options, id),
     });
-    throwIfAborted(signal);
+    throwIfUnwanted(sandbox, signal);
     const network =
       setup.net && config.namespaces?.network !== 'none'
         ? await ctx.network.attach({ sandboxId: id, podPid: connection.pid, connection })
         : { ips: [] };
+    throwIfUnwanted(sandbox, signal);
     await writePodFiles(ctx, record, network);
-    throwIfAborted(signal);
+    throwIfUnwanted(sandbox, signal);
     await sandbox.ready({ ...record, network, monitorPid: connection.pid, reaperPid });
     watchMonitor(ctx, sandbox, monitor);
     return id;
@@ -75,10 +83,26 @@ export async function runSandbox(
     await releaseSandbox(ctx, record).catch((cleanup: unknown) => {
       ctx.log.error({ id, err: cleanup }, 'a failed sandbox left something behind');
     });
-    throw isNativeError(error)
-      ? new CoracleError('Internal', describeNative(error), { cause: error })
-      : error;
+    throw sandboxError(error);
+  } finally {
+    if (sandbox) sandbox.making = undefined;
+    made.resolve();
   }
+}
+
+/** The caller has gone, or somebody stops the pod already: it may be seen from the start. */
+function throwIfUnwanted(sandbox: Sandbox, signal: AbortSignal | undefined): void {
+  throwIfAborted(signal);
+  if (!sandbox.stopping) return;
+  const { id } = sandbox.record;
+  throw new CoracleError('FailedPrecondition', `sandbox ${id} was stopped while it was made`);
+}
+
+function sandboxError(error: unknown): unknown {
+  if (!isNativeError(error)) return error;
+  // Its monitor has died, or somebody stops the pod already.
+  const kind = isConnectionLost(error) ? 'Unavailable' : 'Internal';
+  return new CoracleError(kind, describeNative(error), { cause: error });
 }
 
 /** Unique among sandboxes: a retry of the same pod has another attempt (SS-13). */

@@ -10,7 +10,8 @@ import { stopContainer } from './stop.ts';
  * back. Idempotent; an unknown id is no error (SB-9).
  *
  * From the first line on nothing new is created or started in it (SB-11, G-3); creations that are
- * in flight are waited for, and so are starts, whose containers are then stopped.
+ * in flight are waited for, and so are starts, whose containers are then stopped. A pod that is
+ * still being made is not made to its end.
  */
 export async function stopSandbox(
   ctx: RuntimeContext,
@@ -21,6 +22,10 @@ export async function stopSandbox(
   if (!sandbox) return;
   sandbox.stops += 1;
   try {
+    if (sandbox.making) {
+      await endMonitor(ctx, sandbox.record.id);
+      await withSignal(sandbox.making, signal);
+    }
     await stopMembers(ctx, sandbox, signal);
     await endMonitor(ctx, sandbox.record.id);
     await ctx.network.detach(sandbox.record.id);

@@ -25,6 +25,8 @@ const rules: CellRules<SandboxRecord> = {
 
 /** A pod sandbox: its record, and how it moves on: made → ready → stopped. */
 export class Sandbox {
+  /** In memory only: settles, never rejects, when the making that is under way is over. */
+  making: Promise<void> | undefined;
   /** In memory only: how many stops are under way. */
   stops = 0;
   /** In memory only: the removal under way, for all who ask for one. */
