@@ -226,6 +226,45 @@ test('RM-1: whoever waits for a container that is removed is told so', async () 
   await assertClean();
 });
 
+test('RM-6: a removal that fails half-way is finished by the next one, and announced once', async () => {
+  const { ctx } = runtime;
+  const { addon, network } = ctx;
+  const id = await running();
+  const events: string[] = [];
+  const unsubscribe = ctx.events.subscribe(({ type }) => events.push(type));
+  const restore = runtime.replace({
+    runFileOps: async (ops) => {
+      await addon.runFileOps(ops.slice(0, -1));
+      return fails();
+    },
+  });
+  await assert.rejects(removeContainer(ctx, id), /injected/);
+  await assert.rejects(removeSandbox(ctx, podId), /injected/);
+  restore();
+  assert.equal(ctx.containers.get(id).status.get().removing, false);
+  network.detach = fails;
+  await assert.rejects(removeSandbox(ctx, podId), /injected/);
+  Reflect.deleteProperty(network, 'detach');
+  await removeSandbox(ctx, podId);
+  unsubscribe();
+  assert.deepEqual(events, ['stopped', 'deleted']);
+  await assertClean();
+});
+
+test('a removal whose caller has gone rejects nothing that nobody hears', async () => {
+  const gone = AbortSignal.abort(new CoracleError('Cancelled', 'gone'));
+  await assert.rejects(removeSandbox(runtime.ctx, podId, gone), { kind: 'Cancelled' });
+  const { network } = runtime.ctx;
+  network.detach = fails;
+  const later = new AbortController();
+  const removal = removeSandbox(runtime.ctx, podId, later.signal);
+  later.abort(new CoracleError('Cancelled', 'gone'));
+  await assert.rejects(removal, { kind: 'Cancelled' });
+  await runtime.ctx.sandboxes.get(podId).removal?.catch(() => {});
+  Reflect.deleteProperty(network, 'detach');
+  await assertClean();
+});
+
 test('CR-4 to CR-14: a create that fails at any step can be tried again, and leaves nothing', async () => {
   const config = { name: 'same', command: ['/bin/true'] };
   const { ctx } = runtime;
