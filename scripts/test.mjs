@@ -111,21 +111,25 @@ async function native() {
   });
 }
 
-// The embedded network of the tests' servers (bridge, addresses, nftables, forwarding) is this
-// namespace's, not the host's; it ends with the tests.
-const OWN_NETWORK = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
+// The embedded network of the tests' servers (bridge, addresses, nftables, forwarding), their mounts
+// and their processes are these namespaces', not the host's, and end with them, also after a run
+// that was broken off. The shell is process 1 there: it stays, to reap what is left to it.
+const APART = [
+  ...['unshare', '--net', '--pid', '--fork', '--kill-child', '--mount-proc'],
+  ...['sh', '-c', 'ip link set lo up && "$@"; exit $?', 'sh'],
+];
 
 async function integration() {
-  const reason = process.getuid() === 0 ? cannotRun([...OWN_NETWORK, 'true']) : 'root is needed';
+  const reason = process.getuid() === 0 ? cannotRun([...APART, 'true']) : 'root is needed';
   if (reason !== undefined) {
     console.log(`skipped: ${reason}`);
     count({ skipped: 1 });
     skipped(`all integration tests: ${reason}`);
     return;
   }
-  // One file at a time: they share the host's cgroups, mounts and processes.
+  // One file at a time: they share cgroups, mounts, network and processes.
   const folders = ['test/integration', 'test/conformance', 'test/fault'];
-  await nodeTests(folders, ['--test-concurrency=1'], OWN_NETWORK);
+  await nodeTests(folders, ['--test-concurrency=1'], APART);
 }
 
 /** Why a command fails, if it does. */
