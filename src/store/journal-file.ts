@@ -2,6 +2,7 @@ import {
   closeSync,
   constants,
   fdatasync,
+  fdatasyncSync,
   fstatSync,
   ftruncateSync,
   openSync,
@@ -41,8 +42,8 @@ export class JournalFile {
   }
 
   /**
-   * Keeps the frames up to `sequence` and wipes the rest: a frame that was passed over must not
-   * be taken for the successor of one that is written now.
+   * Keeps the frames up to `sequence` and wipes the rest, durably: a frame that was passed over
+   * must not be taken for the successor of one that is written now, whichever the disk gets first.
    */
   keepUntil(sequence: number, applied: number): void {
     const kept = this.found.filter((frame) => frame.sequence <= sequence).at(-1);
@@ -54,6 +55,7 @@ export class JournalFile {
     } catch {
       // A full disk is no reason not to start.
     }
+    fdatasyncSync(this.#fd);
   }
 
   /** After a write that failed half-way, the next one starts at the same place. */
