@@ -94,7 +94,10 @@ export class Container implements AsyncDisposable {
     await this.#ctx.monitors.get(record.sandboxId).connection.resize(this.id, rows, columns);
   }
 
-  /** Resolves once the exit is recorded. */
+  /**
+   * Resolves once the exit is recorded. Rejects where there will be none to learn of: the container
+   * is removed before it was started (NotFound), or the runtime is closed (Unavailable).
+   */
   async wait(options: { signal?: AbortSignal } = {}): Promise<ExitStatus> {
     const container = this.#ctx.containers.get(this.id);
     const { exited } = this.#ctx.live.of(this.id);

@@ -69,7 +69,17 @@ test('SB-2, SB-11: pods that are removed while they are made', async () => {
   await assertClean();
 });
 
-test('ST-3, EX-13, SB-10: creates, starts, execs, stops and removals of containers and pods', async () => {
+test('ST-3, EX-13, SB-10: creates, starts, execs, stops and removals of containers and pods', () =>
+  live(() => {}));
+
+test('EX-4, EX-15, SB-13: the same, while monitors die', () =>
+  live((pod) => {
+    const monitor = runtime.ctx.monitors.find(pod);
+    if (monitor) process.kill(monitor.connection.pid, 'SIGKILL');
+  }));
+
+/** Pods whose containers live in short; `mishap` happens to each at some moment. */
+async function live(mishap: (pod: string) => void): Promise<void> {
   const { ctx } = runtime;
   for (let round = 0; round < ROUNDS; round += 1) {
     const pod = await runtime.pod();
@@ -89,12 +99,19 @@ test('ST-3, EX-13, SB-10: creates, starts, execs, stops and removals of containe
         await moment(10);
       }
     });
+    const accident = moment(60).then(() => mishap(pod));
     const end = async (verb: typeof stopSandbox) => {
       await moment(60);
       await answered(verb(ctx, pod, patience()));
     };
-    await Promise.all([...lives, end(stopSandbox), end(removeSandbox), end(removeSandbox)]);
+    await Promise.all([
+      ...lives,
+      accident,
+      end(stopSandbox),
+      end(removeSandbox),
+      end(removeSandbox),
+    ]);
     await answered(removeSandbox(ctx, pod));
   }
   await assertClean();
-});
+}
