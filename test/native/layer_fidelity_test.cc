@@ -10,6 +10,9 @@
 
 #include "test/native/layer_fixture.h"
 
+// Unpacking sets owners and attributes that only root may set.
+TEST_SUITE_BEGIN("layers" * doctest::skip(geteuid() != 0));
+
 using namespace layer_fixture;
 
 namespace {
