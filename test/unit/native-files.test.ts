@@ -89,7 +89,8 @@ describe('runFileOps', () => {
       { op: 'rmdir', path: sub },
       { op: 'removeTree', path: sub },
     ]);
-    await assert.rejects(addon.runFileOps([{ op: 'rmdir', path: '/proc' }]), { code: 'EBUSY' });
+    const code = process.getuid?.() === 0 ? 'EBUSY' : 'EACCES';
+    await assert.rejects(addon.runFileOps([{ op: 'rmdir', path: '/proc' }]), { code });
   });
 
   it('should remove a tree and nothing that its links point to', async () => {
@@ -101,7 +102,7 @@ describe('runFileOps', () => {
     fs.symlinkSync(outside, path.join(tree, 'a/link'));
     fs.symlinkSync(path.join(outside, 'keep'), path.join(tree, 'file-link'));
     fs.writeFileSync(path.join(tree, 'a/b/file'), '');
-    fs.chmodSync(path.join(tree, 'a/b'), 0);
+    if (process.getuid?.() === 0) fs.chmodSync(path.join(tree, 'a/b'), 0);
     await addon.runFileOps([{ op: 'removeTree', path: tree }]);
     assert.equal(fs.existsSync(tree), false);
     assert.deepEqual(fs.readdirSync(outside), ['keep']);
