@@ -2,11 +2,11 @@ import { closeSync } from 'node:fs';
 import { CoracleError, invalid } from '../errors.ts';
 import { describeNative, isNativeError } from '../native/addon.ts';
 import type { EntryStatus, StdioSpec } from '../native/types.ts';
-import { stateOf } from '../store/container-status.ts';
 import { newId } from '../store/ids.ts';
 import type { RuntimeContext } from './context.ts';
 import { keepAlive, withSignal } from './deferred.ts';
 import type { PodMonitor } from './monitors.ts';
+import { requireRunning } from './preconditions.ts';
 import { prepareExec } from './prepare.ts';
 import { deleteEntry, Task } from './task.ts';
 
@@ -47,12 +47,7 @@ export async function openExec(
   signal?: AbortSignal,
 ): Promise<ExecProcess> {
   if (request.argv.length === 0) throw invalid('cmd', request.argv, 'must name a command');
-  const container = ctx.containers.get(id);
-  const { record } = container;
-  const state = stateOf(container.status.get());
-  if (state !== 'running') {
-    throw new CoracleError('FailedPrecondition', `container ${record.id} is in ${state} state`);
-  }
+  const { record } = requireRunning(ctx, id);
   const monitor = ctx.monitors.get(record.sandboxId);
   const execId = newId();
   const plan = await prepareExec(ctx, record, execId, request);

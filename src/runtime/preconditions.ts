@@ -1,5 +1,6 @@
 import { CoracleError } from '../errors.ts';
 import { stateOf } from '../store/container-status.ts';
+import type { Container } from '../store/containers.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
 import type { ContainerRecord } from '../store/types.ts';
 import type { RuntimeContext } from './context.ts';
@@ -32,11 +33,18 @@ export function requireRunningTarget(ctx: RuntimeContext, record: ContainerRecor
       `targetId: container ${target.record.id} is in another sandbox`,
     );
   }
-  const state = stateOf(target.status.get());
+  requireRunning(ctx, target.record.id, 'target container');
+}
+
+/** The container, if it runs now (XS-1). */
+export function requireRunning(ctx: RuntimeContext, id: string, what = 'container'): Container {
+  const container = ctx.containers.get(id);
+  const state = stateOf(container.status.get());
   if (state !== 'running') {
     throw new CoracleError(
       'FailedPrecondition',
-      `target container ${target.record.id} is in ${state} state`,
+      `${what} ${container.record.id} is in ${state} state`,
     );
   }
+  return container;
 }

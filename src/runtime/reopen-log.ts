@@ -1,6 +1,5 @@
-import { CoracleError } from '../errors.ts';
-import { stateOf } from '../store/container-status.ts';
 import type { RuntimeContext } from './context.ts';
+import { requireRunning } from './preconditions.ts';
 import { logPath } from './stdio.ts';
 
 /**
@@ -8,14 +7,7 @@ import { logPath } from './stdio.ts';
  * line is lost, split or doubled. Returns after the switch (LG-9).
  */
 export async function reopenLog(ctx: RuntimeContext, id: string): Promise<void> {
-  const container = ctx.containers.get(id);
-  const state = stateOf(container.status.get());
-  if (state !== 'running') {
-    throw new CoracleError(
-      'FailedPrecondition',
-      `container ${container.record.id} is in ${state} state`,
-    );
-  }
+  const container = requireRunning(ctx, id);
   const path = logPath(ctx, container.record);
   if (path === undefined) return;
   const { connection } = ctx.monitors.get(container.record.sandboxId);

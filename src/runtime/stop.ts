@@ -7,6 +7,7 @@ import type { RuntimeContext } from './context.ts';
 import { keepAlive, settledWithin, withSignal } from './deferred.ts';
 import { endUnknown } from './end-unknown.ts';
 import { isConnectionLost } from './monitors.ts';
+import { requireRunning } from './preconditions.ts';
 import { deleteEntry } from './task.ts';
 
 const SIGKILL = 9;
@@ -84,13 +85,6 @@ export async function signalContainer(
   signal: number,
   all = false,
 ): Promise<void> {
-  const container = ctx.containers.get(id);
-  const state = stateOf(container.status.get());
-  if (state !== 'running') {
-    throw new CoracleError(
-      'FailedPrecondition',
-      `container ${container.record.id} is in ${state} state`,
-    );
-  }
+  const container = requireRunning(ctx, id);
   await send(ctx, container, signal, all);
 }
