@@ -1,4 +1,4 @@
-import { CoracleError, throwIfAborted } from '../errors.ts';
+import { throwIfAborted } from '../errors.ts';
 import { isNativeError } from '../native/addon.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
 import { stateOf } from '../store/container-status.ts';
