@@ -4,6 +4,7 @@ import type { RuntimeContext } from '../runtime/context.ts';
 import { keepAlive, withSignal } from '../runtime/deferred.ts';
 import { type ExecRequest, openExec } from '../runtime/exec.ts';
 import { type ExecSyncOptions, type ExecSyncResult, execSync } from '../runtime/exec-sync.ts';
+import { wrapNative } from '../runtime/native-failure.ts';
 import { removeContainer } from '../runtime/remove.ts';
 import { reopenLog } from '../runtime/reopen-log.ts';
 import { startContainer } from '../runtime/start.ts';
@@ -91,7 +92,8 @@ export class Container implements AsyncDisposable {
 
   async resize(rows: number, columns: number): Promise<void> {
     const { record } = this.#ctx.containers.get(this.id);
-    await this.#ctx.monitors.get(record.sandboxId).connection.resize(this.id, rows, columns);
+    const { connection } = this.#ctx.monitors.get(record.sandboxId);
+    await wrapNative(connection.resize(this.id, rows, columns), 'FailedPrecondition');
   }
 
   /**

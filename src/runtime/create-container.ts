@@ -1,6 +1,4 @@
 import { join } from 'node:path';
-import { CoracleError } from '../errors.ts';
-import { describeNative, isNativeError } from '../native/addon.ts';
 import type { ContainerConfig } from '../spec/config.ts';
 import { newId } from '../store/ids.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
@@ -9,6 +7,7 @@ import { cgroupDirs, createOps, deviceProgramRules } from './cgroup/index.ts';
 import type { RuntimeContext } from './context.ts';
 import type { Creation } from './creations.ts';
 import { describeContainer } from './describe-container.ts';
+import { fromNative } from './native-failure.ts';
 import { snapshotDir } from './paths.ts';
 import { requireReadySandbox, requireRunningTarget } from './preconditions.ts';
 import { preparedPlan } from './prepare.ts';
@@ -71,9 +70,7 @@ async function create(
         ctx.log.error({ id, err: cleanup }, 'a failed create left something behind');
       });
     else ctx.containerNames.release(name);
-    throw isNativeError(error)
-      ? new CoracleError('Internal', describeNative(error), { cause: error })
-      : error;
+    throw fromNative(error, 'Internal');
   }
   ctx.events.emit('created', id, sandbox.record.id);
   return id;

@@ -1,11 +1,11 @@
 import { closeSync } from 'node:fs';
 import { CoracleError, invalid } from '../errors.ts';
-import { describeNative, isNativeError } from '../native/addon.ts';
 import type { EntryStatus, StdioSpec } from '../native/types.ts';
 import { newId } from '../store/ids.ts';
 import type { RuntimeContext } from './context.ts';
 import { keepAlive, withSignal } from './deferred.ts';
 import type { PodMonitor } from './monitors.ts';
+import { fromNative, wrapNative } from './native-failure.ts';
 import { requireRunning } from './preconditions.ts';
 import { prepareExec } from './prepare.ts';
 import { deleteEntry, Task } from './task.ts';
@@ -59,7 +59,7 @@ export async function openExec(
   const task = await withSignal(launching, signal).catch((error: unknown) => {
     monitor.disarm(execId);
     if (signal?.aborted) breakOff(monitor, execId, launching);
-    throw execError(error);
+    throw fromNative(error, 'FailedPrecondition');
   });
   const terminal = request.tty ? await startWithTerminal(task) : undefined;
   const { connection } = monitor;
@@ -85,8 +85,8 @@ export async function openExec(
         `how the command in container ${record.id} ended is unknown: ${why}`,
       );
     },
-    signal: (signal) => connection.signal(execId, signal, false),
-    resize: (rows, cols) => connection.resize(execId, rows, cols),
+    signal: (signal) => wrapNative(connection.signal(execId, signal, false), 'FailedPrecondition'),
+    resize: (rows, cols) => wrapNative(connection.resize(execId, rows, cols), 'FailedPrecondition'),
     terminal,
     delete: forget,
   };
@@ -114,11 +114,6 @@ async function startWithTerminal(task: Task): Promise<number> {
     if (terminal >= 0) closeSync(terminal);
     task.closePipes();
     await task.delete();
-    throw execError(error);
+    throw fromNative(error, 'FailedPrecondition');
   }
-}
-
-function execError(error: unknown): unknown {
-  if (!isNativeError(error)) return error;
-  return new CoracleError('FailedPrecondition', describeNative(error), { cause: error });
 }

@@ -1,4 +1,5 @@
 import type { RuntimeContext } from './context.ts';
+import { wrapNative } from './native-failure.ts';
 import { requireRunning } from './preconditions.ts';
 import { logPath } from './stdio.ts';
 
@@ -11,5 +12,5 @@ export async function reopenLog(ctx: RuntimeContext, id: string): Promise<void> 
   const path = logPath(ctx, container.record);
   if (path === undefined) return;
   const { connection } = ctx.monitors.get(container.record.sandboxId);
-  await connection.reopenLog(container.record.id, path);
+  await wrapNative(connection.reopenLog(container.record.id, path), 'FailedPrecondition');
 }

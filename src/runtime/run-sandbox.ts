@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { CoracleError, throwIfAborted } from '../errors.ts';
-import { describeNative, isNativeError, monitorExecutable } from '../native/addon.ts';
+import { monitorExecutable } from '../native/addon.ts';
 import type { SandboxConfig } from '../spec/config.ts';
 import { sandboxSetup } from '../spec/sandbox-setup.ts';
 import { newId } from '../store/ids.ts';
@@ -10,7 +10,7 @@ import { podCgroup } from './cgroup/index.ts';
 import type { RuntimeContext } from './context.ts';
 import { deferred } from './deferred.ts';
 import { now } from './events.ts';
-import { isConnectionLost } from './monitors.ts';
+import { fromNative } from './native-failure.ts';
 import { exitDir, monitorSocket } from './paths.ts';
 import { writePodFiles } from './pod-files.ts';
 import { releaseSandbox } from './release-sandbox.ts';
@@ -83,7 +83,7 @@ export async function runSandbox(
     await releaseSandbox(ctx, record).catch((cleanup: unknown) => {
       ctx.log.error({ id, err: cleanup }, 'a failed sandbox left something behind');
     });
-    throw sandboxError(error);
+    throw fromNative(error, 'Internal');
   } finally {
     if (sandbox) sandbox.making = undefined;
     made.resolve();
@@ -96,13 +96,6 @@ function throwIfUnwanted(sandbox: Sandbox, signal: AbortSignal | undefined): voi
   if (!sandbox.stopping) return;
   const { id } = sandbox.record;
   throw new CoracleError('FailedPrecondition', `sandbox ${id} was stopped while it was made`);
-}
-
-function sandboxError(error: unknown): unknown {
-  if (!isNativeError(error)) return error;
-  // Its monitor has died, or somebody stops the pod already.
-  const kind = isConnectionLost(error) ? 'Unavailable' : 'Internal';
-  return new CoracleError(kind, describeNative(error), { cause: error });
 }
 
 /** Unique among sandboxes: a retry of the same pod has another attempt (SS-13). */

@@ -1,11 +1,11 @@
 import { CoracleError, messageOf } from '../errors.ts';
-import { describeNative, isNativeError } from '../native/addon.ts';
 import { ended, stateOf } from '../store/container-status.ts';
 import type { Container } from '../store/containers.ts';
 import type { RuntimeContext } from './context.ts';
 import { deferred } from './deferred.ts';
 import { now } from './events.ts';
 import { monitorExit } from './exits.ts';
+import { fromNative } from './native-failure.ts';
 import { requireReadySandbox, requireRunningTarget } from './preconditions.ts';
 import { preparedPlan } from './prepare.ts';
 import { type ContainerIo, logStdio } from './stdio.ts';
@@ -119,9 +119,7 @@ async function failStart(
 }
 
 function startError(error: unknown): CoracleError {
-  if (error instanceof CoracleError) return error;
-  if (isNativeError(error)) {
-    return new CoracleError('FailedPrecondition', describeNative(error), { cause: error });
-  }
+  const known = fromNative(error, 'FailedPrecondition');
+  if (known instanceof CoracleError) return known;
   return new CoracleError('Internal', messageOf(error), { cause: error });
 }

@@ -7,6 +7,7 @@ import type { RuntimeContext } from './context.ts';
 import { keepAlive, settledWithin, withSignal } from './deferred.ts';
 import { endUnknown } from './end-unknown.ts';
 import { isConnectionLost } from './monitors.ts';
+import { fromNative } from './native-failure.ts';
 import { requireRunning } from './preconditions.ts';
 import { deleteEntry } from './task.ts';
 
@@ -74,7 +75,7 @@ async function send(
     // What a lost connection means for the container, its exit watcher finds out (SP-2).
     if (isConnectionLost(error)) return;
     if (isNativeError(error) && (error.code === 'ESRCH' || error.code === 'ENOENT')) return;
-    throw error;
+    throw fromNative(error, 'FailedPrecondition');
   }
 }
 
