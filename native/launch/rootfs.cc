@@ -1,8 +1,10 @@
 // Overlay, RootBind, Pivot: the container's root file system.
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "native/launch/child.h"
@@ -70,8 +72,19 @@ Error set_directory(int fs, const char* key, const char* path) {
   return {};
 }
 
-// Linux 6.7 and later: layer by layer, without the limit of one page. `supported` becomes false
-// where the first "lowerdir+" is not understood.
+// "lowerdir+" is of Linux 6.7. Before 6.5 overlayfs takes any key and refuses the lot in the end,
+// with a line in the kernel's log each time: older kernels are not asked.
+bool takes_single_layers() {
+  struct utsname name;
+  if (uname(&name) != 0) return false;
+  char* rest = nullptr;
+  const long major = strtol(name.release, &rest, 10);
+  const long minor = *rest == '.' ? strtol(rest + 1, nullptr, 10) : 0;
+  return major > 6 || (major == 6 && minor >= 7);
+}
+
+// Layer by layer, without the limit of one page. `supported` becomes false where the first
+// "lowerdir+" is not understood.
 Error overlay_by_layers(const Overlay& step, Child& child, bool* supported) {
   Fd fs(sys::fsopen("overlay"));
   if (!fs) return failed("mount overlay", step.upper.data);
@@ -158,8 +171,8 @@ Error run(const Overlay& step, Child& child) {
   if (step.lower_count == 1 && step.upper.empty()) {
     error = bind_only_layer(step, child);
   } else {
-    bool supported = true;
-    error = overlay_by_layers(step, child, &supported);
+    bool supported = takes_single_layers();
+    if (supported) error = overlay_by_layers(step, child, &supported);
     if (!supported) error = overlay_by_string(step, child);
   }
   if (error.ok() && chdir("/") != 0) error = failed("chdir", "/");
