@@ -137,7 +137,14 @@ Error overlay_by_string(const Overlay& step, Child& child) {
   if (!data.fits()) return Error{E2BIG, "mount overlay", step.upper.data};
   const char* target = child.context->rootfs_dir;
   if (mount("overlay", target, "overlay", 0, data.get()) != 0) {
-    return failed("mount overlay", step.upper.data);
+    Error error = failed("mount overlay", step.upper.data);
+    // The kernel does not say which directory it means.
+    for_each_string(step.lower, step.lower_count, [&](const Str& lower) {
+      if (access(lower.data, F_OK) == 0) return true;
+      error = failed("mount overlay", lower.data);
+      return false;
+    });
+    return error;
   }
   child.root = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (child.root < 0) return failed("open root", target);
