@@ -48,6 +48,7 @@ async function assertClean(): Promise<void> {
 
 const state = (id: string) => stateOf(runtime.ctx.containers.get(id).status.get());
 const fails = () => Promise.reject(new CoracleError('ResourceExhausted', 'injected'));
+/** Those that hold the event loop; one of somebody else's may end meanwhile. */
 const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
 
 async function running(): Promise<string> {
@@ -100,12 +101,12 @@ test('XS-5: a command over its time leaves no timer that keeps the program alive
   const before = timers();
   const late = execSync(runtime.ctx, id, ['sleep', '1000'], { timeoutMs: 50 });
   await assert.rejects(late, { kind: 'DeadlineExceeded' });
-  assert.equal(timers(), before);
+  assert.ok(timers() <= before);
   const controller = new AbortController();
   const cancelled = execSync(runtime.ctx, id, ['sleep', '1000'], { signal: controller.signal });
   setTimeout(() => controller.abort(new CoracleError('Cancelled', 'gone')), 30);
   await assert.rejects(cancelled, { kind: 'Cancelled' });
-  assert.equal(timers(), before);
+  assert.ok(timers() <= before);
   assert.equal((await runtime.ctx.monitors.get(podId).connection.state()).length, 1);
   await assertClean();
 });
