@@ -58,3 +58,10 @@ export function abortError(signal: AbortSignal): CoracleError {
     cause: reason,
   });
 }
+
+const EXHAUSTED = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']);
+
+/** Whether an errno name says that the host has run out of something: later it may work. */
+export function isExhausted(code: unknown): boolean {
+  return typeof code === 'string' && EXHAUSTED.has(code);
+}

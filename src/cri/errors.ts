@@ -1,6 +1,6 @@
 /** The one place where errors become gRPC statuses. */
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { CoracleError, type ErrorKind, messageOf } from '../errors.ts';
+import { CoracleError, type ErrorKind, isExhausted, messageOf } from '../errors.ts';
 
 const CODES: Readonly<Record<ErrorKind, status>> = {
   InvalidArgument: status.INVALID_ARGUMENT,
@@ -15,9 +15,6 @@ const CODES: Readonly<Record<ErrorKind, status>> = {
   DataLoss: status.DATA_LOSS,
   Internal: status.INTERNAL,
 };
-
-/** errno names of a host that has run out of something: trying again later may help. */
-const EXHAUSTED = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']);
 
 /**
  * Longest status message, in characters. It travels percent-encoded in an HTTP/2 header, and
@@ -48,9 +45,7 @@ export function codeOf(error: unknown): status {
   if (error.name === 'AbortError') return status.CANCELLED;
   if (error.name === 'TimeoutError') return status.DEADLINE_EXCEEDED;
   const { code } = error as NodeJS.ErrnoException;
-  return typeof code === 'string' && EXHAUSTED.has(code)
-    ? status.RESOURCE_EXHAUSTED
-    : status.INTERNAL;
+  return isExhausted(code) ? status.RESOURCE_EXHAUSTED : status.INTERNAL;
 }
 
 /**

@@ -1,9 +1,6 @@
-import { CoracleError, type ErrorKind } from '../errors.ts';
+import { CoracleError, type ErrorKind, isExhausted } from '../errors.ts';
 import { describeNative, isNativeError } from '../native/addon.ts';
 import { isConnectionLost } from './monitors.ts';
-
-/** Codes that say what the host had too little of, whatever was being done (errno(3)). */
-const EXHAUSTED = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']);
 
 /**
  * A native failure as a CoracleError of `kind`, or of the kind that its own code calls for; the
@@ -16,7 +13,7 @@ export function fromNative(error: unknown, kind: ErrorKind): unknown {
 
 function kindOf(code: string, error: unknown, kind: ErrorKind): ErrorKind {
   if (isConnectionLost(error)) return 'Unavailable';
-  return EXHAUSTED.has(code) ? 'ResourceExhausted' : kind;
+  return isExhausted(code) ? 'ResourceExhausted' : kind;
 }
 
 /** The same for whatever a promise rejects with. */
