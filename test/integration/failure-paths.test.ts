@@ -319,7 +319,8 @@ test('CR-16: a target may be named by the beginning of its id', async () => {
   await assertClean();
 });
 
-test('CR-18: an identical create joins the one under way, another is refused', async () => {
+/** Keeps whatever makes or removes files waiting until `open` is called. */
+function heldFileOps(): { open: () => void; restore: () => void } {
   const { passed, open } = gate();
   const { addon } = runtime.ctx;
   const restore = runtime.replace({
@@ -328,6 +329,11 @@ test('CR-18: an identical create joins the one under way, another is refused', a
       return addon.runFileOps(ops);
     },
   });
+  return { open, restore };
+}
+
+test('CR-18: an identical create joins the one under way, another is refused', async () => {
+  const { open, restore } = heldFileOps();
   const config = containerConfig({ name: 'joined' });
   const first = new AbortController();
   const calls = [
@@ -348,14 +354,7 @@ test('CR-18: an identical create joins the one under way, another is refused', a
 });
 
 test('CR-18: a container whose creators have all gone is undone, and can be made again', async () => {
-  const { passed, open } = gate();
-  const { addon } = runtime.ctx;
-  const restore = runtime.replace({
-    runFileOps: async (ops) => {
-      await passed;
-      return addon.runFileOps(ops);
-    },
-  });
+  const { open, restore } = heldFileOps();
   const config = containerConfig();
   const caller = new AbortController();
   const call = runtime.create(podId, config, caller.signal);
@@ -370,14 +369,7 @@ test('CR-18: a container whose creators have all gone is undone, and can be made
 });
 
 test('SB-11: a pod that is removed while a container is being created leaves nothing', async () => {
-  const { passed, open } = gate();
-  const { addon } = runtime.ctx;
-  const restore = runtime.replace({
-    runFileOps: async (ops) => {
-      await passed;
-      return addon.runFileOps(ops);
-    },
-  });
+  const { open, restore } = heldFileOps();
   const create = runtime.create(podId);
   const removal = removeSandbox(runtime.ctx, podId);
   setTimeout(open, 50);
