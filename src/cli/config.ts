@@ -25,6 +25,8 @@ export interface Flags {
   state?: string;
   cgroupDriver?: string;
   logLevel?: string;
+  cniConfDir?: string;
+  cniBinDir?: string;
 }
 
 const FLAG_NAMES = {
@@ -33,7 +35,11 @@ const FLAG_NAMES = {
   state: 'state',
   cgroupDriver: 'cgroup-driver',
   logLevel: 'log-level',
+  cniConfDir: 'cni-conf-dir',
+  cniBinDir: 'cni-bin-dir',
 } as const satisfies Record<Exclude<keyof Flags, 'config'>, SettingName>;
+
+const DIRECTORIES = new Set<SettingName>(['root', 'state', 'cni-conf-dir', 'cni-bin-dir']);
 
 const DEFAULTS = {
   listen: 'unix:///run/coracle/coracle.sock',
@@ -44,6 +50,12 @@ const DEFAULTS = {
   'max-log-line': 16 * 1024,
   'exec-drain-timeout-ms': 10_000,
   'network-bridge': 'coracle0',
+  'cni-bin-dir': '/opt/cni/bin:/usr/lib/cni',
+  'cni-timeout-ms': 60_000,
+  'registry-config-dir': '/etc/coracle/certs.d',
+  'pull-progress-timeout-ms': 300_000,
+  'max-concurrent-downloads': 3,
+  'pinned-images': [],
 } as const satisfies GivenSettings;
 
 /**
@@ -56,7 +68,6 @@ export function loadSettings(flags: Flags): Settings {
     ...readConfigFile(flags.config),
     ...checkFlags(flags),
   };
-  const subnet = given['network-subnet'];
   return {
     listen: given.listen,
     logLevel: given['log-level'],
@@ -66,8 +77,30 @@ export function loadSettings(flags: Flags): Settings {
       cgroupDriver: given['cgroup-driver'],
       maxLogLine: given['max-log-line'],
       execDrainTimeoutMs: given['exec-drain-timeout-ms'],
-      network: { bridge: given['network-bridge'], ...(subnet !== undefined && { subnet }) },
+      network: networkOptions(given),
+      images: {
+        registryConfigDirs: given['registry-config-dir'].split(':'),
+        progressTimeoutMs: given['pull-progress-timeout-ms'],
+        maxDownloads: given['max-concurrent-downloads'],
+        pinned: given['pinned-images'],
+      },
     },
+  };
+}
+
+function networkOptions(
+  given: GivenSettings & Required<Pick<GivenSettings, keyof typeof DEFAULTS>>,
+): RuntimeOptions['network'] {
+  const subnet = given['network-subnet'];
+  const subnet6 = given['network-subnet6'];
+  const cniConfDir = given['cni-conf-dir'];
+  return {
+    bridge: given['network-bridge'],
+    ...(subnet !== undefined && { subnet }),
+    ...(subnet6 !== undefined && { subnet6 }),
+    ...(cniConfDir !== undefined && { cniConfDir }),
+    cniBinDirs: given['cni-bin-dir'].split(':'),
+    cniTimeoutMs: given['cni-timeout-ms'],
   };
 }
 
@@ -104,7 +137,12 @@ function checkFlags(flags: Flags): GivenSettings {
     const value = flags[flag as keyof typeof FLAG_NAMES];
     if (value === undefined) continue;
     // A directory on the command line is where the caller stands; in a file it would be anywhere.
-    given[name] = name === 'root' || name === 'state' ? resolve(value) : value;
+    given[name] = DIRECTORIES.has(name)
+      ? value
+          .split(':')
+          .map((each) => resolve(each))
+          .join(':')
+      : value;
   }
   return validate(given, (key) => `--${key}`);
 }

@@ -9,5 +9,7 @@ export function withSettings(command: Command): Command {
     .option('--state <dir>', 'what must not: sockets, exit records, files of pods')
     .option('--listen <address>', 'CRI socket, unix:///path')
     .option('--cgroup-driver <driver>', 'cgroupfs or systemd')
+    .option('--cni-conf-dir <dir>', 'CNI configurations (default: none, the embedded network)')
+    .option('--cni-bin-dir <dirs>', 'CNI plugins, directories joined by colons')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent');
 }

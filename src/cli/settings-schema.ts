@@ -9,6 +9,17 @@ const maxLogLine = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(102
 /** Anything setTimeout takes; longer than that, it would fire at once. */
 const milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(2 ** 31 - 1));
 
+/** One or more, joined by colons as in PATH. */
+const directories = v.pipe(
+  v.string(),
+  v.check(
+    (list) => list.split(':').every((path) => path.startsWith('/')),
+    'must be absolute paths, joined by colons',
+  ),
+);
+
+const subnet = v.pipe(v.string(), v.regex(/^[0-9a-fA-F.:]+\/\d+$/));
+
 /** IFNAMSIZ of linux/if.h is 16, with the closing NUL. */
 const linkName = v.pipe(v.string(), v.regex(/^[^\s/:]{1,15}$/, 'is not the name of a link'));
 
@@ -25,7 +36,17 @@ export const settingsSchema = v.strictObject({
   'max-log-line': v.exactOptional(maxLogLine),
   'exec-drain-timeout-ms': v.exactOptional(milliseconds),
   'network-bridge': v.exactOptional(linkName),
-  'network-subnet': v.exactOptional(v.pipe(v.string(), v.regex(/^[0-9a-fA-F.:]+\/\d+$/))),
+  'network-subnet': v.exactOptional(subnet),
+  'network-subnet6': v.exactOptional(subnet),
+  'cni-conf-dir': v.exactOptional(directory),
+  'cni-bin-dir': v.exactOptional(directories),
+  'cni-timeout-ms': v.exactOptional(v.pipe(milliseconds, v.minValue(1))),
+  'registry-config-dir': v.exactOptional(directories),
+  'pull-progress-timeout-ms': v.exactOptional(milliseconds),
+  'max-concurrent-downloads': v.exactOptional(
+    v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64)),
+  ),
+  'pinned-images': v.exactOptional(v.array(v.pipe(v.string(), v.nonEmpty()))),
 });
 
 export type GivenSettings = v.InferOutput<typeof settingsSchema>;

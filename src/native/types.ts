@@ -227,7 +227,12 @@ export type FileOp =
   /** rmdir(2); a missing directory is no error; EBUSY is retried for a short while. */
   | { op: 'rmdir'; path: string }
   /** rm -rf without leaving the file system of `path`; a missing path is no error. */
-  | { op: 'removeTree'; path: string };
+  | { op: 'removeTree'; path: string }
+  /** mount(2) with MS_BIND: `source` (a file, as /proc/PID/ns/net) onto `path`, made if missing. */
+  | { op: 'bindFile'; source: string; path: string }
+  /** umount2(2) with MNT_DETACH and UMOUNT_NOFOLLOW, all that is mounted there, then unlink(2);
+   *  a path that is missing or no mount point is no error. */
+  | { op: 'unbindFile'; path: string };
 
 export interface SpawnOptions {
   file: string;

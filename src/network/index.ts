@@ -11,12 +11,46 @@ export interface PodNetwork {
   readonly gateway: string;
 }
 
+/** Whose pod it is, as plugins are told. */
+export interface PodIdentity {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+}
+
+/** A port of the host that leads to one of the pod; `hostPort` is never 0. */
+export interface HostPort {
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
+  readonly containerPort: number;
+  readonly hostPort: number;
+  /** The host's address that it is open on; empty for all. */
+  readonly hostIp: string;
+}
+
+/** Limits of a pod's traffic, bits per second; absent means none. */
+export interface Bandwidth {
+  readonly ingress?: number;
+  readonly egress?: number;
+}
+
 export interface AttachRequest {
   readonly sandboxId: string;
+  readonly pod: PodIdentity;
+  readonly hostPorts: readonly HostPort[];
+  readonly bandwidth: Bandwidth;
   /** A process inside the pod's network namespace. */
   readonly podPid: number;
   /** The pod's monitor, whose `sandbox` call has made the network namespace. */
   readonly connection: Pick<MonitorConnection, 'socket'>;
+  /** The caller has gone, or the pod is being stopped: the attachment is undone. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A pod that has outlived a restart of the server. */
+export interface LivePod {
+  readonly sandboxId: string;
+  readonly ips: readonly string[];
+  readonly hostPorts: readonly HostPort[];
 }
 
 export interface NetworkReadiness {
@@ -33,8 +67,15 @@ export interface PodNetworkProvider {
   attach(request: AttachRequest): Promise<PodNetwork>;
   /** Gives back what a sandbox holds, once its namespaces are gone; an unknown id is no error. */
   detach(sandboxId: string): Promise<void>;
-  /** After a restart: gives back what sandboxes hold that are not among the living. */
-  recover(live: readonly string[]): Promise<void>;
+  /**
+   * After a restart: gives back what sandboxes hold that are not among the living, and makes good
+   * what the living have lost on the host meanwhile.
+   */
+  recover(live: readonly LivePod[]): Promise<void>;
+  /** What a verbose Status shows: plain data. */
+  describe(): Record<string, unknown>;
+  /** Stops watching. Pods stay connected. */
+  close(): Promise<void>;
 }
 
 /** Pods that share the host's network need nothing. */
@@ -50,4 +91,10 @@ export class HostNetwork implements PodNetworkProvider {
   async detach(): Promise<void> {}
 
   async recover(): Promise<void> {}
+
+  describe(): Record<string, unknown> {
+    return {};
+  }
+
+  async close(): Promise<void> {}
 }

@@ -33,7 +33,34 @@ export interface RuntimeOptions {
   maxLogLine: number;
   /** How long ExecSync waits for output that background children hold open, ms (XS-6). */
   execDrainTimeoutMs: number;
-  network: { bridge: string; subnet?: string };
+  network: NetworkOptions;
+  images: ImageOptions;
+}
+
+export interface NetworkOptions {
+  /** Link name of the embedded network's bridge. */
+  bridge: string;
+  /** IPv4, "10.88.0.0/16"; absent: one that no route of the host uses. */
+  subnet?: string;
+  /** IPv6, "fd00:88::/64"; absent: pods of the embedded network have IPv4 alone. */
+  subnet6?: string;
+  /** Directory of CNI configurations. Absent: the embedded network. */
+  cniConfDir?: string;
+  /** Directories of CNI plugins, searched in this order. */
+  cniBinDirs: string[];
+  /** How long one CNI plugin may take, ms; then it is killed. */
+  cniTimeoutMs: number;
+}
+
+export interface ImageOptions {
+  /** Directories of `<host>/hosts.toml` files; the first that has one for a registry counts. */
+  registryConfigDirs: string[];
+  /** A pull that gets no byte for so long is given up, ms; 0 for never (IM-3). */
+  progressTimeoutMs: number;
+  /** Blobs that one pull fetches at once (IM-6). */
+  maxDownloads: number;
+  /** Names of images that garbage collectors must not remove, "registry.k8s.io/pause:*" (IM-10). */
+  pinned: string[];
 }
 
 /** Everything a verb of the runtime works on; made once by `openRuntime`. */

@@ -26,7 +26,17 @@ export const defaultOptions: RuntimeOptions = {
   cgroupDriver: 'cgroupfs',
   maxLogLine: 16 * 1024,
   execDrainTimeoutMs: 10_000,
-  network: { bridge: 'coracle0' },
+  network: {
+    bridge: 'coracle0',
+    cniBinDirs: ['/opt/cni/bin', '/usr/lib/cni'],
+    cniTimeoutMs: 60_000,
+  },
+  images: {
+    registryConfigDirs: ['/etc/coracle/certs.d'],
+    progressTimeoutMs: 300_000,
+    maxDownloads: 3,
+    pinned: [],
+  },
 };
 
 /**
