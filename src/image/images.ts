@@ -11,7 +11,8 @@ import { InFlight } from './in-flight.ts';
 import type { InstallParts } from './install.ts';
 import { type ImageAddon, LayerDirectories } from './layers.ts';
 import { type Lease, Leases } from './leases.ts';
-import { findImage } from './lookup.ts';
+import { filterImages, findImage } from './lookup.ts';
+import { MAX_CONFIG_BYTES } from './manifest.ts';
 import { hostPlatform, type Platform } from './platform.ts';
 import { type PullProgress, pullImage } from './pull.ts';
 import { ImageRecords, type ImageStatus, statusOf } from './records.ts';
@@ -104,19 +105,31 @@ export class ImageService {
     return records.map((record) => (tag ? formatReference(tag) : (record.tags[0] ?? record.id)));
   }
 
-  /** All images, or the one that `filter.image` finds. */
+  /**
+   * All images, or those that `filter.image` means: an id or a prefix of ids, a name with tag or
+   * digest, or a repository, "quay.io/team/tool", for all of its images.
+   */
   list(filter: { image?: string } = {}): ImageStatus[] {
-    if (filter.image) {
-      const one = this.status(filter.image);
-      return one ? [one] : [];
-    }
-    return this.#parts.records.visible().map(statusOf);
+    const all = this.#parts.records.visible();
+    return (filter.image ? filterImages(all, filter.image) : all).map(statusOf);
   }
 
   /** By id, tag, digest or unique prefix of the id. Throws FailedPrecondition if ambiguous. */
   status(name: string): ImageStatus | undefined {
     const record = findImage(this.#parts.records.visible(), name);
     return record && statusOf(record);
+  }
+
+  /**
+   * What an image is made of: its configuration blob as its builder wrote it (OCI image
+   * specification 1.1, config.md), and the chain id of its topmost layer, "" if it has none.
+   * Throws NotFound, also for an image that is removed meanwhile.
+   */
+  async describe(imageId: string): Promise<{ chainId: string; document: unknown }> {
+    const record = this.#parts.records.get(imageId);
+    if (record === undefined || record.removed) throw notFound('image', imageId);
+    const bytes = await this.#parts.content.read(record.id, MAX_CONFIG_BYTES);
+    return { chainId: record.chain.at(-1) ?? '', document: JSON.parse(bytes.toString('utf8')) };
   }
 
   /**

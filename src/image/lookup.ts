@@ -27,15 +27,37 @@ export function findImage(images: readonly ImageRecord[], text: string): ImageRe
   return matches[0];
 }
 
+/**
+ * The images that a filter means: those of a repository where it names one without tag or digest,
+ * else the one that `findImage` finds, but every one for a prefix of several ids.
+ */
+export function filterImages(images: readonly ImageRecord[], text: string): ImageRecord[] {
+  const reference = tryParse(text);
+  if (reference !== undefined) {
+    const whole = !text.includes('@') && !text.slice(text.lastIndexOf('/') + 1).includes(':');
+    const named = images.filter(
+      (image) => isNamed(image, reference) || (whole && isOf(image, nameOf(reference))),
+    );
+    if (named.length > 0) return named;
+  }
+  const prefix = text.startsWith('sha256:') ? text : `sha256:${text}`;
+  return images.filter((image) => image.id.startsWith(prefix));
+}
+
+/** Whether one of the image's names is in the repository. */
+function isOf(image: ImageRecord, repository: string): boolean {
+  return [...image.tags, ...image.digests].some(
+    (known) => nameOf(parseReference(known)) === repository,
+  );
+}
+
 function isNamed(image: ImageRecord, reference: Reference): boolean {
   const wanted = formatReference(reference);
   if (reference.digest === undefined) return image.tags.includes(wanted);
   // A name with the image's own id as digest is the image as well: kubelet builds such names.
-  const name = nameOf(reference);
   return (
     image.digests.includes(wanted) ||
-    (image.id === reference.digest &&
-      [...image.tags, ...image.digests].some((known) => nameOf(parseReference(known)) === name))
+    (image.id === reference.digest && isOf(image, nameOf(reference)))
   );
 }
 
