@@ -4,18 +4,44 @@ import { type Digest, digestOf } from './digest.ts';
 import { MAX_MANIFEST_BYTES, manifestTypes } from './manifest.ts';
 import { nameOf, type Reference } from './reference.ts';
 import { retry } from './retry.ts';
-import {
-  bodyOf,
-  failure,
-  type Response,
-  readBody,
-  registryUrl,
-  type Transport,
-} from './transport.ts';
+import { bodyOf, failure, type Response, readBody, registryUrl, Transport } from './transport.ts';
 
 export interface FetchedManifest {
   bytes: Buffer;
   digest: Digest;
+}
+
+export interface BlobStream {
+  /** Where the chunks begin: what was asked for, or 0 where the registry sends from the start. */
+  offset: number;
+  /** A connection that breaks throws Unavailable. */
+  chunks: AsyncIterable<Buffer>;
+}
+
+export interface RegistriesOptions {
+  /** Directories of `<host>/hosts.toml` files, searched in this order. */
+  configDirs: readonly string[];
+  /** A request that gets no byte for so long fails, ms; 0 for never. */
+  progressTimeoutMs: number;
+}
+
+/** Every registry that this process talks to. */
+export class Registries {
+  readonly #transport: Transport;
+
+  constructor(_options: RegistriesOptions) {
+    this.#transport = new Transport();
+  }
+
+  /** For one pull: keeps what it learns of hosts and tokens as long as it lives. */
+  repository(reference: Reference, auth: RegistryAuth | undefined): Repository {
+    return new Repository(this.#transport, reference, auth);
+  }
+
+  /** Ends every connection; what is under way fails. */
+  async close(): Promise<void> {
+    await this.#transport.close();
+  }
 }
 
 /** One repository of a registry, as the OCI distribution specification 1.1 has it; pull only. */
@@ -33,7 +59,11 @@ export class Repository {
   }
 
   /** A manifest or index by tag or digest; a digest is checked (DataLoss). */
-  async manifest(tagOrDigest: string, signal: AbortSignal): Promise<FetchedManifest> {
+  async manifest(
+    tagOrDigest: string,
+    signal: AbortSignal,
+    _known?: (digest: Digest) => Promise<Buffer | undefined>,
+  ): Promise<FetchedManifest> {
     const what = `manifest ${tagOrDigest} of ${this.#name}`;
     return retry(signal, async () => {
       const accept = manifestTypes.join(', ');
@@ -47,10 +77,10 @@ export class Repository {
     });
   }
 
-  /** A blob's bytes. The reader checks them; a connection that breaks throws Unavailable. */
-  async blob(digest: Digest, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {
+  /** A blob's bytes, unchecked, from `offset` on if the registry can. */
+  async blob(digest: Digest, _offset: number, signal: AbortSignal): Promise<BlobStream> {
     const response = await this.#get(`blobs/${digest}`, {}, signal);
-    return bodyOf(response, `blob ${digest} of ${this.#name}`);
+    return { offset: 0, chunks: bodyOf(response, `blob ${digest} of ${this.#name}`) };
   }
 
   async #get(

@@ -126,7 +126,8 @@ test('credentials do not follow a redirect to another origin', async () => {
     const auth = { username: 'u', password: 'p' };
     const repository = new Repository(transport, parseReference(`${server.host}/a`), auth);
     const chunks: Buffer[] = [];
-    for await (const chunk of await repository.blob(digestOf('blob'), signal)) chunks.push(chunk);
+    const blob = await repository.blob(digestOf('blob'), 0, signal);
+    for await (const chunk of blob.chunks) chunks.push(chunk);
     assert.equal(Buffer.concat(chunks).toString(), 'blob');
   });
   assert.deepEqual(other.log, ['GET /elsewhere -']);
@@ -155,7 +156,7 @@ test('a registry that is not there is Unavailable, and a caller that gives up is
       { kind: 'DeadlineExceeded' },
     );
     await assert.rejects(
-      new Repository(transport, reference, undefined).blob(digestOf(''), signal),
+      new Repository(transport, reference, undefined).blob(digestOf(''), 0, signal),
       {
         kind: 'Unavailable',
         reason: 'RegistryUnavailable',
