@@ -25,9 +25,6 @@ type Services = typeof RuntimeServiceService &
   typeof AdminServiceService;
 type RequestOf<M> = M extends { requestDeserialize(bytes: Buffer): infer T } ? T : never;
 type ResponseOf<M> = M extends { responseDeserialize(bytes: Buffer): infer T } ? T : never;
-type UnaryNames = {
-  [K in keyof Services]: Services[K]['responseStream'] extends true ? never : K;
-}[keyof Services];
 
 export interface CriCall {
   /** Cancels the call. */
@@ -36,16 +33,18 @@ export interface CriCall {
   deadlineMs?: number;
 }
 
+/**
+ * Every method by its name. A streaming one begins when it is first asked for a response; to stop
+ * asking, as `break` in a `for await` does, cancels it.
+ */
 export type CriClient = {
-  [K in UnaryNames]: (
+  [K in keyof Services]: (
     request?: DeepPartial<RequestOf<Services[K]>>,
     call?: CriCall,
-  ) => Promise<ResponseOf<Services[K]>>;
-} & {
-  /** Responses of a streaming method, until it ends. */
-  stream(path: string, call?: CriCall): Promise<unknown[]>;
-  close(): void;
-};
+  ) => Services[K]['responseStream'] extends true
+    ? AsyncIterable<ResponseOf<Services[K]>>
+    : Promise<ResponseOf<Services[K]>>;
+} & { close(): void };
 
 /** A client of the server on a unix socket; rejects with grpc-js' ServiceError. */
 export function criClient(socket: string): CriClient {
@@ -54,14 +53,11 @@ export function criClient(socket: string): CriClient {
     'grpc.max_send_message_length': -1,
   });
   const services = { ...RuntimeServiceService, ...ImageServiceService, ...AdminServiceService };
-  const methods: Record<string, unknown> = {
-    close: () => client.close(),
-    stream: (path: string, call?: CriCall) => serverStream(client, path, call),
-  };
+  const methods: Record<string, unknown> = { close: () => client.close() };
   for (const [name, definition] of Object.entries(services)) {
-    if (definition.responseStream) continue;
+    const run = definition.responseStream ? serverStream : unary;
     methods[name] = (request: object = {}, call?: CriCall) =>
-      unary(client, definition as MethodDefinition<unknown, unknown>, request, call);
+      run(client, definition as MethodDefinition<unknown, unknown>, request, call);
   }
   return methods as CriClient;
 }
@@ -83,26 +79,37 @@ function unary(
       (error: ServiceError | null, response?: unknown) =>
         error ? reject(error) : resolve(response),
     );
-    call.signal?.addEventListener('abort', () => running.cancel(), { once: true });
+    cancelOn(call.signal, running);
   });
 }
 
-function serverStream(client: Client, path: string, call: CriCall = {}): Promise<unknown[]> {
-  return new Promise((resolve, reject) => {
-    const received: unknown[] = [];
-    const running = client.makeServerStreamRequest(
-      path,
-      () => Buffer.alloc(0),
-      (bytes: Buffer) => bytes,
-      {},
-      new Metadata(),
-      options(call),
-    );
-    running.on('data', (message: unknown) => received.push(message));
-    running.on('error', reject);
-    running.on('end', () => resolve(received));
-    call.signal?.addEventListener('abort', () => running.cancel(), { once: true });
-  });
+async function* serverStream(
+  client: Client,
+  definition: MethodDefinition<unknown, unknown>,
+  request: object,
+  call: CriCall = {},
+): AsyncGenerator<unknown> {
+  const running = client.makeServerStreamRequest(
+    definition.path,
+    definition.requestSerialize,
+    definition.responseDeserialize,
+    requestType(definition.path).fromPartial(request),
+    new Metadata(),
+    options(call),
+  );
+  // An error may also come after the last reader has gone, and then there is no one to hear it.
+  running.on('error', () => {});
+  cancelOn(call.signal, running);
+  try {
+    yield* running;
+  } finally {
+    running.cancel();
+  }
+}
+
+function cancelOn(signal: AbortSignal | undefined, running: { cancel(): void }): void {
+  if (signal?.aborted) running.cancel();
+  else signal?.addEventListener('abort', () => running.cancel(), { once: true });
 }
 
 function options(call: CriCall): Partial<CallOptions> {

@@ -1,5 +1,5 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
-import type { Unary } from './call.ts';
+import type { ServerStreaming, Unary } from './call.ts';
 import { containerStatus } from './container-status.ts';
 import { createContainer } from './create-container.ts';
 import { execSync } from './exec-sync.ts';
@@ -13,6 +13,7 @@ import { listImages } from './list-images.ts';
 import { listPodSandbox } from './list-pod-sandbox.ts';
 import { podSandboxStatus } from './pod-sandbox-status.ts';
 import { pullImage } from './pull-image.ts';
+import { pullWithProgress } from './pull-with-progress.ts';
 import { removeContainer } from './remove-container.ts';
 import { removeImage } from './remove-image.ts';
 import { removePodSandbox } from './remove-pod-sandbox.ts';
@@ -32,7 +33,9 @@ type Methods<Service> = {
     infer Request,
     infer Response
   >
-    ? Unary<Request, Response>
+    ? Service[Method]['responseStream'] extends true
+      ? ServerStreaming<Request, Response>
+      : Unary<Request, Response>
     : never;
 };
 
@@ -64,7 +67,7 @@ const imageService: Methods<typeof ImageServiceService> = {
   imageFsInfo,
 };
 
-const adminService: Methods<typeof AdminServiceService> = { importImage };
+const adminService: Methods<typeof AdminServiceService> = { importImage, pullWithProgress };
 
 /** The methods that Coracle has, for `serveCri`. */
 export const handlers = { ...runtimeService, ...imageService, ...adminService };

@@ -12,17 +12,30 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { AuthConfig, ImageSpec } from "./cri.ts";
 
 export const protobufPackage = "coracle.v1";
 
 export const protobufFileName = "coracle.proto";
+
+export enum LayerState {
+  LAYER_WAITING = 0,
+  LAYER_FETCHING = 1,
+  LAYER_FETCHED = 2,
+  LAYER_UNPACKING = 3,
+  LAYER_DONE = 4,
+  LAYER_EXISTS = 5,
+  UNRECOGNIZED = -1,
+}
 
 export interface ImportImageRequest {
   path: string;
@@ -31,6 +44,31 @@ export interface ImportImageRequest {
 
 export interface ImportImageResponse {
   names: string[];
+}
+
+export interface PullWithProgressRequest {
+  image: ImageSpec | undefined;
+  auth: AuthConfig | undefined;
+}
+
+export interface PullWithProgressResponse {
+  progress: PullProgress | undefined;
+  imageRef: string;
+}
+
+export interface PullProgress {
+  blobs: number;
+  blobsDone: number;
+  bytes: bigint;
+  bytesDone: bigint;
+  layers: LayerProgress[];
+}
+
+export interface LayerProgress {
+  digest: string;
+  state: LayerState;
+  size: bigint;
+  fetched: bigint;
 }
 
 function createBaseImportImageRequest(): ImportImageRequest {
@@ -155,6 +193,352 @@ export const ImportImageResponse: MessageFns<ImportImageResponse> = {
   },
 };
 
+function createBasePullWithProgressRequest(): PullWithProgressRequest {
+  return { image: undefined, auth: undefined };
+}
+
+export const PullWithProgressRequest: MessageFns<PullWithProgressRequest> = {
+  encode(message: PullWithProgressRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.image !== undefined) {
+      ImageSpec.encode(message.image, writer.uint32(10).fork()).join();
+    }
+    if (message.auth !== undefined) {
+      AuthConfig.encode(message.auth, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullWithProgressRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullWithProgressRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.image = ImageSpec.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.auth = AuthConfig.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PullWithProgressRequest>, I>>(base?: I): PullWithProgressRequest {
+    return PullWithProgressRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PullWithProgressRequest>, I>>(object: I): PullWithProgressRequest {
+    const message = createBasePullWithProgressRequest();
+    message.image = (object.image !== undefined && object.image !== null)
+      ? ImageSpec.fromPartial(object.image)
+      : undefined;
+    message.auth = (object.auth !== undefined && object.auth !== null)
+      ? AuthConfig.fromPartial(object.auth)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePullWithProgressResponse(): PullWithProgressResponse {
+  return { progress: undefined, imageRef: "" };
+}
+
+export const PullWithProgressResponse: MessageFns<PullWithProgressResponse> = {
+  encode(message: PullWithProgressResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.progress !== undefined) {
+      PullProgress.encode(message.progress, writer.uint32(10).fork()).join();
+    }
+    if (message.imageRef !== "") {
+      writer.uint32(18).string(message.imageRef);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullWithProgressResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullWithProgressResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.progress = PullProgress.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.imageRef = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PullWithProgressResponse>, I>>(base?: I): PullWithProgressResponse {
+    return PullWithProgressResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PullWithProgressResponse>, I>>(object: I): PullWithProgressResponse {
+    const message = createBasePullWithProgressResponse();
+    message.progress = (object.progress !== undefined && object.progress !== null)
+      ? PullProgress.fromPartial(object.progress)
+      : undefined;
+    message.imageRef = object.imageRef ?? "";
+    return message;
+  },
+};
+
+function createBasePullProgress(): PullProgress {
+  return { blobs: 0, blobsDone: 0, bytes: 0n, bytesDone: 0n, layers: [] };
+}
+
+export const PullProgress: MessageFns<PullProgress> = {
+  encode(message: PullProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.blobs !== 0) {
+      writer.uint32(8).uint32(message.blobs);
+    }
+    if (message.blobsDone !== 0) {
+      writer.uint32(16).uint32(message.blobsDone);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.bytes);
+    }
+    if (message.bytesDone !== 0n) {
+      if (BigInt.asUintN(64, message.bytesDone) !== message.bytesDone) {
+        throw new globalThis.Error("value provided for field message.bytesDone of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.bytesDone);
+    }
+    for (const v of message.layers) {
+      LayerProgress.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.blobs = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.blobsDone = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytesDone = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.layers.push(LayerProgress.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PullProgress>, I>>(base?: I): PullProgress {
+    return PullProgress.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PullProgress>, I>>(object: I): PullProgress {
+    const message = createBasePullProgress();
+    message.blobs = object.blobs ?? 0;
+    message.blobsDone = object.blobsDone ?? 0;
+    message.bytes = (object.bytes !== undefined && object.bytes !== null) ? BigInt(object.bytes) : 0n;
+    message.bytesDone = (object.bytesDone !== undefined && object.bytesDone !== null) ? BigInt(object.bytesDone) : 0n;
+    message.layers = object.layers?.map((e) => LayerProgress.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLayerProgress(): LayerProgress {
+  return { digest: "", state: 0, size: 0n, fetched: 0n };
+}
+
+export const LayerProgress: MessageFns<LayerProgress> = {
+  encode(message: LayerProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.digest !== "") {
+      writer.uint32(10).string(message.digest);
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    if (message.size !== 0n) {
+      if (BigInt.asUintN(64, message.size) !== message.size) {
+        throw new globalThis.Error("value provided for field message.size of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.size);
+    }
+    if (message.fetched !== 0n) {
+      if (BigInt.asUintN(64, message.fetched) !== message.fetched) {
+        throw new globalThis.Error("value provided for field message.fetched of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.fetched);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LayerProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLayerProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.size = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.fetched = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<LayerProgress>, I>>(base?: I): LayerProgress {
+    return LayerProgress.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<LayerProgress>, I>>(object: I): LayerProgress {
+    const message = createBaseLayerProgress();
+    message.digest = object.digest ?? "";
+    message.state = object.state ?? 0;
+    message.size = (object.size !== undefined && object.size !== null) ? BigInt(object.size) : 0n;
+    message.fetched = (object.fetched !== undefined && object.fetched !== null) ? BigInt(object.fetched) : 0n;
+    return message;
+  },
+};
+
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
   importImage: {
@@ -166,10 +550,22 @@ export const AdminServiceService = {
     responseSerialize: (value: ImportImageResponse): Buffer => Buffer.from(ImportImageResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ImportImageResponse => ImportImageResponse.decode(value),
   },
+  pullWithProgress: {
+    path: "/coracle.v1.AdminService/PullWithProgress" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: PullWithProgressRequest): Buffer =>
+      Buffer.from(PullWithProgressRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PullWithProgressRequest => PullWithProgressRequest.decode(value),
+    responseSerialize: (value: PullWithProgressResponse): Buffer =>
+      Buffer.from(PullWithProgressResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PullWithProgressResponse => PullWithProgressResponse.decode(value),
+  },
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
   importImage: handleUnaryCall<ImportImageRequest, ImportImageResponse>;
+  pullWithProgress: handleServerStreamingCall<PullWithProgressRequest, PullWithProgressResponse>;
 }
 
 export interface AdminServiceClient extends Client {
@@ -188,6 +584,15 @@ export interface AdminServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ImportImageResponse) => void,
   ): ClientUnaryCall;
+  pullWithProgress(
+    request: PullWithProgressRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<PullWithProgressResponse>;
+  pullWithProgress(
+    request: PullWithProgressRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<PullWithProgressResponse>;
 }
 
 export const AdminServiceClient = makeGenericClientConstructor(

@@ -1,0 +1,78 @@
+/** What unary and streaming calls share: the recovery gate, the signal, the log line. */
+import type { ServerUnaryCall, ServerWritableStream, ServiceError } from '@grpc/grpc-js';
+import { CoracleError } from '../errors.ts';
+import type { Logger } from '../runtime/context.ts';
+import { codeOf, isOwnFault, toServiceError } from './errors.ts';
+
+/** Fields that tell which object a request is about. Others may hold credentials. */
+const LOGGED_FIELDS = ['podSandboxId', 'containerId', 'runtimeHandler'] as const;
+
+/** What is served. */
+export interface Backend<Context> {
+  readonly log: Logger;
+  /** What every handler gets. Undefined until recovery is done: Unavailable till then (EX-17). */
+  context(): Context | undefined;
+}
+
+/** A call while it is under way. */
+export interface CallScope {
+  done(fields?: object): void;
+  /** The status that the client gets. Faults of our own are logged with their stack. */
+  failed(error: unknown, fields?: object): ServiceError;
+}
+
+export function beginCall(log: Logger, method: string, request: unknown): CallScope {
+  const begin = performance.now();
+  const about = { method, ...identify(request) };
+  return {
+    done: (fields) => log.debug({ ...about, ...fields, ms: since(begin) }, 'call'),
+    failed: (error, fields) => {
+      const told = { ...about, ...fields, ms: since(begin), code: codeOf(error) };
+      const answer = toServiceError(error);
+      if (isOwnFault(error)) log.error({ ...told, err: error }, 'call failed');
+      else log.info({ ...told, error: answer.details }, 'call refused');
+      return answer;
+    },
+  };
+}
+
+/** What handlers work on. Throws Unavailable until recovery is done. */
+export function recovered<Context>(backend: Backend<Context>): Context {
+  const ctx = backend.context();
+  if (ctx === undefined) {
+    throw new CoracleError('Unavailable', 'the runtime is still recovering its state');
+  }
+  return ctx;
+}
+
+/** Fires once the client is no longer there to hear the answer. */
+export function signalOf(
+  call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
+): AbortSignal {
+  const controller = new AbortController();
+  const abort = () => {
+    // grpc-js reports a deadline as a cancellation too.
+    const late = Number(call.getDeadline()) <= Date.now();
+    controller.abort(
+      late
+        ? new CoracleError('DeadlineExceeded', "the client's deadline has passed")
+        : new CoracleError('Cancelled', 'the client cancelled the call'),
+    );
+  };
+  if (call.cancelled) abort();
+  else call.once('cancelled', abort);
+  return controller.signal;
+}
+
+function identify(request: unknown): Record<string, unknown> {
+  const fields: Record<string, unknown> = {};
+  for (const name of LOGGED_FIELDS) {
+    const value = (request as Record<string, unknown>)[name];
+    if (value) fields[name] = value;
+  }
+  return fields;
+}
+
+function since(begin: number): number {
+  return Math.round((performance.now() - begin) * 100) / 100;
+}

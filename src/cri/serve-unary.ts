@@ -1,0 +1,21 @@
+import type { handleUnaryCall } from '@grpc/grpc-js';
+import type { Unary } from './call.ts';
+import { type Backend, beginCall, recovered, signalOf } from './call-scope.ts';
+
+/** A unary handler as grpc-js wants it. */
+export function serveUnary<Context>(
+  backend: Backend<Context>,
+  method: string,
+  handler: Unary<unknown, unknown, Context>,
+): handleUnaryCall<unknown, unknown> {
+  return async (call, reply) => {
+    const scope = beginCall(backend.log, method, call.request);
+    try {
+      const response = await handler(recovered(backend), call.request, signalOf(call));
+      reply(null, response);
+      scope.done();
+    } catch (error) {
+      reply(scope.failed(error));
+    }
+  };
+}
