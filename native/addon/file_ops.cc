@@ -1,6 +1,7 @@
 #include "native/addon/file_ops.h"
 
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -82,6 +83,24 @@ Failure remove_directory(const std::string& path) {
   }
 }
 
+// The file that stands in for the mount must be there first; of a failure nothing is left.
+Failure bind_file(const FileOp& op) {
+  const Fd made(open(op.path.c_str(), O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!made && errno != EEXIST) return system_failure("open", op.path);
+  if (mount(op.source.c_str(), op.path.c_str(), nullptr, MS_BIND, nullptr) == 0) return {};
+  Failure failure = system_failure("bind " + op.source + " to", op.path);
+  if (made) unlink(op.path.c_str());
+  return failure;
+}
+
+// EINVAL says that nothing is mounted there (any more).
+Failure unbind_file(const std::string& path) {
+  while (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) continue;
+  if (errno != EINVAL && errno != ENOENT) return system_failure("umount", path);
+  if (unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+  return system_failure("unlink", path);
+}
+
 }  // namespace
 
 Failure run_file_ops(const std::vector<FileOp>& ops) {
@@ -99,6 +118,12 @@ Failure run_file_ops(const std::vector<FileOp>& ops) {
         break;
       case FileOp::Kind::kRemoveTree:
         failure = remove_tree(op.path);
+        break;
+      case FileOp::Kind::kBindFile:
+        failure = bind_file(op);
+        break;
+      case FileOp::Kind::kUnbindFile:
+        failure = unbind_file(op.path);
         break;
     }
     if (failure.failed()) return failure;

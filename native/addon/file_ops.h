@@ -12,10 +12,11 @@
 namespace coracle {
 
 struct FileOp {
-  enum class Kind { kMkdir, kWrite, kRmdir, kRemoveTree };
+  enum class Kind { kMkdir, kWrite, kRmdir, kRemoveTree, kBindFile, kUnbindFile };
   Kind kind = Kind::kMkdir;
   std::string path;
   std::string value;      // kWrite
+  std::string source;     // kBindFile
   mode_t mode = 0755;     // kMkdir
   bool parents = false;   // kMkdir
   bool optional = false;  // kWrite: a missing file or a refused value is no error

@@ -25,8 +25,13 @@ FileOp read_file_op(const JsField& in) {
     op.kind = FileOp::Kind::kRmdir;
   } else if (name == "removeTree") {
     op.kind = FileOp::Kind::kRemoveTree;
+  } else if (name == "bindFile") {
+    op.kind = FileOp::Kind::kBindFile;
+    op.source = in.get("source").string();
+  } else if (name == "unbindFile") {
+    op.kind = FileOp::Kind::kUnbindFile;
   } else {
-    name_field.wrong("'mkdir', 'write', 'rmdir' or 'removeTree'");
+    name_field.wrong("'mkdir', 'write', 'rmdir', 'removeTree', 'bindFile' or 'unbindFile'");
   }
   return op;
 }

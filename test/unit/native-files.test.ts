@@ -147,6 +147,34 @@ describe('runFileOps', () => {
     }
   });
 
+  it('should bind a namespace to a file, and take every mount off it again', async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('needs root');
+    const pin = path.join(dir, 'pin');
+    const bind = { op: 'bindFile', source: '/proc/self/ns/net', path: pin } as const;
+    await addon.runFileOps([bind]);
+    try {
+      assert.equal(fs.statSync(pin).ino, fs.statSync('/proc/self/ns/net').ino);
+      await addon.runFileOps([bind]);
+    } finally {
+      await addon.runFileOps([{ op: 'unbindFile', path: pin }]);
+    }
+    assert.equal(fs.existsSync(pin), false);
+    assert.ok(!fs.readFileSync('/proc/self/mountinfo', 'utf8').includes(pin));
+    // What is not there, and what nothing is mounted on, is no error.
+    fs.writeFileSync(pin, '');
+    await addon.runFileOps([
+      { op: 'unbindFile', path: pin },
+      { op: 'unbindFile', path: pin },
+    ]);
+    assert.equal(fs.existsSync(pin), false);
+    const source = path.join(dir, 'missing');
+    await assert.rejects(addon.runFileOps([{ op: 'bindFile', source, path: pin }]), {
+      code: 'ENOENT',
+      path: pin,
+    });
+    assert.equal(fs.existsSync(pin), false);
+  });
+
   it('should name the field of a wrong operation', async () => {
     const ops = [{ op: 'mkdir', path: '/x', mode: 'rwx', parents: true }] as never;
     await assert.rejects(addon.runFileOps(ops), {
