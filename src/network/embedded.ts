@@ -14,7 +14,13 @@ import {
 import { type AddressTable, HostLocal } from './host-local.ts';
 import { chooseSubnet, hostRoutes, type Route, uplinkMtu } from './host-routes.ts';
 import { setHostSysctls } from './host-sysctls.ts';
-import type { AttachRequest, NetworkReadiness, PodNetwork, PodNetworkProvider } from './index.ts';
+import type {
+  AttachRequest,
+  LivePod,
+  NetworkReadiness,
+  PodNetwork,
+  PodNetworkProvider,
+} from './index.ts';
 import {
   DEFAULT_BRIDGE,
   installMasquerade,
@@ -131,9 +137,15 @@ export class EmbeddedNetwork implements PodNetworkProvider {
     await this.#addresses.release(sandboxId);
   }
 
-  async recover(live: readonly string[]): Promise<void> {
-    await this.#addresses.reclaim(live);
+  async recover(live: readonly LivePod[]): Promise<void> {
+    await this.#addresses.reclaim(live.map((pod) => pod.sandboxId));
   }
+
+  describe(): Record<string, unknown> {
+    return { network: 'embedded', bridge: this.#bridge };
+  }
+
+  async close(): Promise<void> {}
 
   /**
    * Removes the bridge and the nftables table, whoever made them; the next pod makes them anew.

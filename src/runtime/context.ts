@@ -1,6 +1,6 @@
 import type { ImageService } from '../image/images.ts';
 import type { Addon } from '../native/types.ts';
-import type { EmbeddedNetwork } from '../network/embedded.ts';
+import type { PodNetworkProvider } from '../network/index.ts';
 import type { HostFacts } from '../spec/host.ts';
 import type { ContainerStore } from '../store/containers.ts';
 import type { RootLock } from '../store/lock.ts';
@@ -74,7 +74,7 @@ export interface RuntimeContext {
   readonly sandboxNames: NameRegistry;
   readonly containerNames: NameRegistry;
   readonly images: ImageService;
-  readonly network: EmbeddedNetwork;
+  readonly network: PodNetworkProvider;
   readonly seccomp: SeccompCache;
   readonly cgroups: CgroupLayout;
   readonly host: HostReport;

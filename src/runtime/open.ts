@@ -128,8 +128,9 @@ export async function closeRuntime(ctx: RuntimeContext): Promise<void> {
   ctx.closing = true;
   ctx.monitors.closeAll();
   ctx.live.close();
+  const closings = await Promise.allSettled([ctx.network.close(), ctx.images.close()]);
   try {
-    await ctx.images.close();
+    for (const each of closings) if (each.status === 'rejected') throw each.reason;
   } finally {
     await ctx.store.close();
     await ctx.lock.release();

@@ -11,6 +11,7 @@ import { exitFacts, monitorExit, recordExit } from './exits.ts';
 import type { PodMonitor } from './monitors.ts';
 import { removeOrphans } from './orphans.ts';
 import { exitDir, monitorSocket } from './paths.ts';
+import { livePod } from './pod-network.ts';
 import { removeSandbox } from './remove-sandbox.ts';
 import { watchMonitor } from './watch-monitor.ts';
 
@@ -23,10 +24,17 @@ const RECOVERY_MS = 10_000;
  */
 export async function recover(ctx: RuntimeContext): Promise<void> {
   await Promise.all(ctx.sandboxes.list().map((sandbox) => recoverSandbox(ctx, sandbox)));
-  const live = ctx.sandboxes.list().filter((s) => s.state === 'ready');
-  await ctx.network.recover(live.map((s) => s.record.id));
+  await recoverNetwork(ctx);
   await removeOrphans(ctx);
   await removeAttached(ctx);
+}
+
+/** What the network cannot give back now is given back by the removal of its pod. */
+async function recoverNetwork(ctx: RuntimeContext): Promise<void> {
+  const live = ctx.sandboxes.list().flatMap((sandbox) => livePod(sandbox) ?? []);
+  await ctx.network.recover(live).catch((error: unknown) => {
+    ctx.log.error({ err: error }, 'the network of earlier pods could not be recovered');
+  });
 }
 
 /**

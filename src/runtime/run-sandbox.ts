@@ -13,6 +13,7 @@ import { now } from './events.ts';
 import { fromNative } from './native-failure.ts';
 import { exitDir, monitorSocket } from './paths.ts';
 import { writePodFiles } from './pod-files.ts';
+import { networkNeeds } from './pod-network.ts';
 import { releaseSandbox } from './release-sandbox.ts';
 import { watchMonitor } from './watch-monitor.ts';
 
@@ -36,6 +37,7 @@ export async function runSandbox(
     );
   }
   const setup = sandboxSetup(config);
+  const needs = networkNeeds(config);
   const id = newId();
   const name = sandboxName(config);
   ctx.sandboxNames.reserve(name, id);
@@ -52,9 +54,10 @@ export async function runSandbox(
   };
   let sandbox: Sandbox | undefined;
   const made = deferred<void>();
+  const abandoned = new AbortController();
   try {
     sandbox = await ctx.sandboxes.add(record);
-    sandbox.making = made.promise;
+    sandbox.making = { over: made.promise, abandon: () => abandoned.abort(stoppedMeanwhile(id)) };
     await mkdir(exitDir(ctx.options, id), { recursive: true, mode: 0o700 });
     throwIfUnwanted(sandbox, signal);
     const connection = ctx.addon.startMonitor({
@@ -69,10 +72,15 @@ export async function runSandbox(
       exitDir: exitDir(ctx.options, id),
     });
     throwIfUnwanted(sandbox, signal);
-    const network =
-      setup.net && config.namespaces?.network !== 'none'
-        ? await ctx.network.attach({ sandboxId: id, podPid: connection.pid, connection })
-        : { ips: [] };
+    const network = needs
+      ? await ctx.network.attach({
+          ...needs,
+          sandboxId: id,
+          podPid: connection.pid,
+          connection,
+          signal: signal ? AbortSignal.any([signal, abandoned.signal]) : abandoned.signal,
+        })
+      : { ips: [] };
     throwIfUnwanted(sandbox, signal);
     await writePodFiles(ctx, record, network);
     throwIfUnwanted(sandbox, signal);
@@ -93,9 +101,11 @@ export async function runSandbox(
 /** The caller has gone, or somebody stops the pod already: it may be seen from the start. */
 function throwIfUnwanted(sandbox: Sandbox, signal: AbortSignal | undefined): void {
   throwIfAborted(signal);
-  if (!sandbox.stopping) return;
-  const { id } = sandbox.record;
-  throw new CoracleError('FailedPrecondition', `sandbox ${id} was stopped while it was made`);
+  if (sandbox.stopping) throw stoppedMeanwhile(sandbox.record.id);
+}
+
+function stoppedMeanwhile(id: string): CoracleError {
+  return new CoracleError('FailedPrecondition', `sandbox ${id} was stopped while it was made`);
 }
 
 /** Unique among sandboxes: a retry of the same pod has another attempt (SS-13). */

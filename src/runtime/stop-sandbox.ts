@@ -6,8 +6,9 @@ import { now } from './events.ts';
 import { stopContainer } from './stop.ts';
 
 /**
- * Stops a pod: its containers are killed, its monitor and namespaces end, its addresses are given
- * back. Idempotent; an unknown id is no error (SB-9).
+ * Stops a pod: its containers are killed, its monitor ends, the pod is NotReady, and its network is
+ * taken down. Idempotent; an unknown id is no error (SB-9). Where the network cannot be taken down
+ * the stop fails, and the next one, or a removal, tries that again.
  *
  * From the first line on nothing new is created or started in it (SB-11, G-3); creations that are
  * in flight are waited for, and so are starts, whose containers are then stopped. A pod that is
@@ -23,13 +24,15 @@ export async function stopSandbox(
   sandbox.stops += 1;
   try {
     if (sandbox.making) {
+      sandbox.making.abandon();
+      const { over } = sandbox.making;
       await endMonitor(ctx, sandbox.record.id);
-      await withSignal(sandbox.making, signal);
+      await withSignal(over, signal);
     }
     await stopMembers(ctx, sandbox, signal);
     await endMonitor(ctx, sandbox.record.id);
-    await ctx.network.detach(sandbox.record.id);
     if (sandbox.state === 'ready') await sandbox.stopped(now());
+    await ctx.network.detach(sandbox.record.id);
   } finally {
     sandbox.stops -= 1;
   }

@@ -9,6 +9,14 @@ import type { SandboxRecord } from './types.ts';
 
 export type SandboxState = 'ready' | 'notReady';
 
+/** A sandbox that is being made. */
+export interface Making {
+  /** Settles, never rejects, when the making is over. */
+  readonly over: Promise<void>;
+  /** Lets go of what the making waits for; it then fails and undoes itself. */
+  abandon(): void;
+}
+
 const rules: CellRules<SandboxRecord> = {
   flags: [],
   check(before, after) {
@@ -25,8 +33,8 @@ const rules: CellRules<SandboxRecord> = {
 
 /** A pod sandbox: its record, and how it moves on: made → ready → stopped. */
 export class Sandbox {
-  /** In memory only: settles, never rejects, when the making that is under way is over. */
-  making: Promise<void> | undefined;
+  /** In memory only: the making that is under way. */
+  making: Making | undefined;
   /** In memory only: how many stops are under way. */
   stops = 0;
   /** In memory only: the removal under way, for all who ask for one. */

@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 import { addon, monitorExecutable } from '../../src/native/addon.ts';
 import type { MonitorConnection } from '../../src/native/types.ts';
 import { EmbeddedNetwork, hostLinkName } from '../../src/network/embedded.ts';
-import type { PodNetwork } from '../../src/network/index.ts';
+import type { AttachRequest, PodNetwork } from '../../src/network/index.ts';
 import { MemoryAddressTable } from '../helpers/address-table.ts';
 
 const INSIDE = 'CORACLE_TEST_OWN_NETNS';
@@ -41,6 +41,11 @@ async function makePod(dir: string, id: string): Promise<MonitorConnection> {
     exitDir: dir,
   });
   return connection;
+}
+
+function requestOf(sandboxId: string, connection: MonitorConnection): AttachRequest {
+  const pod = { name: sandboxId, namespace: 'test', uid: sandboxId };
+  return { sandboxId, pod, hostPorts: [], bandwidth: {}, podPid: connection.pid, connection };
 }
 
 /** Runs a program of busybox in a pod's network; resolves with its output. */
@@ -103,7 +108,7 @@ if (process.env[INSIDE] === undefined) {
     async function attach(id: string): Promise<PodNetwork> {
       const connection = await makePod(dir, id);
       pods.push(connection);
-      const net = await network.attach({ sandboxId: id, podPid: connection.pid, connection });
+      const net = await network.attach(requestOf(id, connection));
       nets.push(net);
       return net;
     }
@@ -206,7 +211,7 @@ if (process.env[INSIDE] === undefined) {
     test('a failed attach leaves no link, no address and no descriptor', async () => {
       const connection = await makePod(dir, 'failing');
       pods.push(connection);
-      const request = { sandboxId: 'failing', podPid: connection.pid, connection };
+      const request = requestOf('failing', connection);
       const held = table.held();
       // A link of the pod's own that is in the way.
       await inPod(connection, 'ip', 'link', 'add', 'name', 'eth0', 'type', 'bridge');
@@ -229,11 +234,7 @@ if (process.env[INSIDE] === undefined) {
       const all = await Promise.all(
         connections.map(async (connection, i) => {
           const begun = performance.now();
-          const net = await network.attach({
-            sandboxId: `many${i}`,
-            podPid: connection.pid,
-            connection,
-          });
+          const net = await network.attach(requestOf(`many${i}`, connection));
           times.push(performance.now() - begun);
           return net;
         }),
@@ -265,11 +266,13 @@ if (process.env[INSIDE] === undefined) {
         addresses: new MemoryAddressTable(table.committed),
         subnet6: 'fd00:88::/64',
       });
-      await restarted.recover(['first', 'third']);
+      await restarted.recover(
+        ['first', 'third'].map((sandboxId) => ({ sandboxId, ips: [], hostPorts: [] })),
+      );
       assert.deepEqual(Object.values(table.held()).sort(), ['first', 'first', 'third', 'third']);
       const connection = await makePod(dir, 'fourth');
       pods.push(connection);
-      await restarted.attach({ sandboxId: 'fourth', podPid: connection.pid, connection });
+      await restarted.attach(requestOf('fourth', connection));
       assert.match(
         await inPod(connection, 'ping', '-c', '1', '-W', '2', pod(0).ip),
         /1 packets received/,

@@ -9,6 +9,7 @@ import {
   hostLinkName,
   macOf,
 } from '../../src/network/embedded.ts';
+import type { AttachRequest } from '../../src/network/index.ts';
 import { MemoryAddressTable } from '../helpers/address-table.ts';
 
 /** A host whose links and nft runs are lists. */
@@ -68,8 +69,16 @@ function setUp(options: Partial<EmbeddedNetworkOptions> = {}) {
     ...options,
   });
   const monitor = new FakeMonitor();
-  const attach = (sandboxId: string) =>
-    network.attach({ sandboxId, podPid: process.pid, connection: monitor });
+  const attach = (sandboxId: string, more: Partial<AttachRequest> = {}) =>
+    network.attach({
+      sandboxId,
+      pod: { name: sandboxId, namespace: 'test', uid: sandboxId },
+      hostPorts: [],
+      bandwidth: {},
+      podPid: process.pid,
+      connection: monitor,
+      ...more,
+    });
   return { host, table, network, monitor, attach };
 }
 
@@ -170,7 +179,7 @@ test('a chosen subnet is kept over restarts', async () => {
   const again = setUp({ subnet: undefined, addresses: table });
   assert.deepEqual((await again.attach('other')).ips, ['10.77.0.2']);
   assert.ok(first.ips[0]);
-  await again.network.recover(['other']);
+  await again.network.recover([{ sandboxId: 'other', ips: ['10.77.0.2'], hostPorts: [] }]);
   assert.deepEqual(table.held(), { '10.77.0.2': 'other' });
 });
 
