@@ -38,6 +38,10 @@ export interface AttachRequest {
   readonly pod: PodIdentity;
   readonly hostPorts: readonly HostPort[];
   readonly bandwidth: Bandwidth;
+  /** The pod's annotations, for CNI plugins that ask for them. */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+  /** The parent of the pod's cgroup as CRI names it, for CNI plugins that ask for it. */
+  readonly cgroupParent?: string | undefined;
   /** A process inside the pod's network namespace. */
   readonly podPid: number;
   /** The pod's monitor, whose `sandbox` call has made the network namespace. */
