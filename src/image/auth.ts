@@ -1,6 +1,6 @@
-import * as v from 'valibot';
-import { CoracleError, invalid } from '../errors.ts';
-import type { Transport } from './transport.ts';
+import { invalid } from '../errors.ts';
+import { isLoopback } from './connections.ts';
+import type { RegistryHost } from './hosts.ts';
 
 /** Credentials for one registry, as CRI's AuthConfig gives them. */
 export interface RegistryAuth {
@@ -12,29 +12,12 @@ export interface RegistryAuth {
   identityToken?: string;
   /** A bearer token that is sent as it is. */
   registryToken?: string;
+  /** The only host that these are shown to: "quay.io", "https://index.docker.io/v1/". */
+  serverAddress?: string;
 }
 
-export interface Challenge {
-  /** Lower case. */
-  scheme: string;
-  parameters: Record<string, string>;
-}
-
-/** Parses the value of WWW-Authenticate (RFC 9110, section 11.6.1). */
-export function parseChallenges(header: string): Challenge[] {
-  const challenges: Challenge[] = [];
-  // A scheme is a token that is followed by a space and no "=".
-  const pattern = /([!#$%&'*+.^_`|~\w-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+)))?[\s,]*/gy;
-  for (const [, name = '', quoted, bare] of header.trim().matchAll(pattern)) {
-    const value = quoted?.replace(/\\(.)/g, '$1') ?? bare;
-    if (value === undefined) challenges.push({ scheme: name.toLowerCase(), parameters: {} });
-    else {
-      const current = challenges.at(-1);
-      if (current) current.parameters[name.toLowerCase()] = value;
-    }
-  }
-  return challenges;
-}
+/** The names that Docker Hub's credentials are kept under. */
+const DOCKER_HUB = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
 
 /** User name and password, or undefined for an anonymous caller. Throws InvalidArgument. */
 export function credentials(auth: RegistryAuth | undefined): [string, string] | undefined {
@@ -46,96 +29,32 @@ export function credentials(auth: RegistryAuth | undefined): [string, string] | 
   return [text.slice(0, colon), text.slice(colon + 1)];
 }
 
-const tokenSchema = v.object({
-  token: v.optional(v.string()),
-  access_token: v.optional(v.string()),
-});
-
-/** The Authorization header of one caller at one registry, renewed as the registry asks. */
-export class Authorizer {
-  readonly #transport: Transport;
-  readonly #auth: RegistryAuth | undefined;
-  readonly #scope: string;
-  #header: string | undefined;
-
-  /** `scope` is "repository:library/busybox:pull". */
-  constructor(transport: Transport, auth: RegistryAuth | undefined, scope: string) {
-    this.#transport = transport;
-    this.#auth = auth;
-    this.#scope = scope;
-    if (auth?.registryToken) this.#header = `Bearer ${auth.registryToken}`;
+/**
+ * The credentials that a host may be shown. Those with a server address go to that host alone, be
+ * it the registry or a mirror of it. Others are the registry's; its mirrors, which the
+ * administrator has chosen, get them too if they ask, but not in the clear over a network.
+ */
+export function authFor(
+  auth: RegistryAuth | undefined,
+  host: Pick<RegistryHost, 'root' | 'mirror'>,
+): RegistryAuth | undefined {
+  if (auth?.serverAddress) {
+    const named = hostOf(auth.serverAddress);
+    const same =
+      named === host.root.host || (DOCKER_HUB.has(named) && DOCKER_HUB.has(host.root.host));
+    return same ? auth : undefined;
   }
-
-  get header(): string | undefined {
-    return this.#header;
-  }
-
-  /**
-   * Answers a 401 of `url`. Returns false where there is nothing (more) to try with these
-   * credentials.
-   */
-  async answer(url: URL, header: string, signal: AbortSignal): Promise<boolean> {
-    const challenges = parseChallenges(header);
-    const bearer = challenges.find((challenge) => challenge.scheme === 'bearer');
-    if (bearer && !this.#auth?.registryToken) {
-      const before = this.#header;
-      this.#header = `Bearer ${await this.#token(url, bearer, signal)}`;
-      return this.#header !== before;
-    }
-    const user = credentials(this.#auth);
-    if (user && challenges.some((challenge) => challenge.scheme === 'basic')) {
-      const before = this.#header;
-      this.#header = basic(user);
-      return this.#header !== before;
-    }
-    return false;
-  }
-
-  /** The token protocol of the distribution project (spec/auth/token.md, oauth.md). */
-  async #token(url: URL, challenge: Challenge, signal: AbortSignal): Promise<string> {
-    const { realm, service, scope } = challenge.parameters;
-    let endpoint: URL;
-    try {
-      endpoint = new URL(realm ?? '');
-    } catch {
-      throw new CoracleError('Unavailable', `${url.host}: its token realm is no URL: ${realm}`);
-    }
-    const user = credentials(this.#auth);
-    const secret = user !== undefined || Boolean(this.#auth?.identityToken);
-    if (secret && endpoint.protocol !== 'https:' && url.protocol === 'https:') {
-      throw new CoracleError(
-        'FailedPrecondition',
-        `${url.host} wants credentials sent to ${endpoint.origin} in the clear`,
-      );
-    }
-    const query = new URLSearchParams();
-    if (service) query.set('service', service);
-    query.set('scope', scope ?? this.#scope);
-    let reply: Buffer;
-    if (this.#auth?.identityToken) {
-      query.set('grant_type', 'refresh_token');
-      query.set('client_id', 'coracle');
-      query.set('refresh_token', this.#auth.identityToken);
-      reply = await this.#transport.small(endpoint, { form: query, signal });
-    } else {
-      for (const [key, value] of query) endpoint.searchParams.set(key, value);
-      reply = await this.#transport.small(endpoint, {
-        headers: user ? { authorization: basic(user) } : {},
-        signal,
-      });
-    }
-    let token: v.InferOutput<typeof tokenSchema> | undefined;
-    try {
-      token = v.parse(tokenSchema, JSON.parse(reply.toString('utf8')));
-    } catch (cause) {
-      throw new CoracleError('Unavailable', `${endpoint.host} sent no token`, { cause });
-    }
-    const value = token.token || token.access_token;
-    if (!value) throw new CoracleError('Unavailable', `${endpoint.host} sent no token`);
-    return value;
-  }
+  const clear = host.root.protocol !== 'https:' && !isLoopback(host.root.hostname);
+  return host.mirror && clear ? undefined : auth;
 }
 
-function basic([user, password]: [string, string]): string {
-  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+/** Whether there is anything in it that could be shown to somebody who must not see it. */
+export function hasSecret(auth: RegistryAuth | undefined): boolean {
+  return Boolean(auth?.username || auth?.auth || auth?.identityToken || auth?.registryToken);
+}
+
+/** "index.docker.io" of "https://index.docker.io/v1/"; a default port goes. */
+function hostOf(address: string): string {
+  const url = /^[a-z]+:\/\//i.test(address) ? address : `https://${address}`;
+  return URL.canParse(url) ? new URL(url).host : address;
 }

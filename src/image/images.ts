@@ -17,7 +17,7 @@ import { hostPlatform, type Platform } from './platform.ts';
 import { type PullProgress, pullImage } from './pull.ts';
 import { ImageRecords, type ImageStatus, statusOf } from './records.ts';
 import { formatReference, parseReference } from './reference.ts';
-import { Transport } from './transport.ts';
+import { Registries } from './registry.ts';
 import { Unpacker } from './unpack.ts';
 
 export type { RegistryAuth } from './auth.ts';
@@ -55,7 +55,10 @@ export class ImageService {
   readonly #leases: Leases;
   readonly #holds: Holds;
   readonly #onLeftover: (error: unknown) => void;
-  readonly #transport = new Transport();
+  readonly #registries = new Registries({
+    configDirs: ['/etc/coracle/certs.d'],
+    progressTimeoutMs: 300_000,
+  });
   readonly #pulls = new InFlight<ImageRecord>();
 
   constructor(
@@ -82,7 +85,7 @@ export class ImageService {
     const key = JSON.stringify([formatReference(reference), auth ?? null]);
     const record = await this.#pulls.run(key, signal, (shared) =>
       this.#leased((lease) =>
-        pullImage(this.#parts, this.#transport, { reference, auth, onProgress }, lease, shared),
+        pullImage(this.#parts, this.#registries, { reference, auth, onProgress }, lease, shared),
       ),
     );
     return { imageRef: record.id };
@@ -181,7 +184,7 @@ export class ImageService {
     await this.#pulls.drain(reason);
     await this.#parts.unpacker.drain(reason);
     await this.#parts.collector.idle();
-    await this.#transport.close();
+    await this.#registries.close();
   }
 
   /**

@@ -7,9 +7,8 @@ import type { Lease } from './leases.ts';
 import { type Descriptor, type Manifest, parseManifest } from './manifest.ts';
 import { choosePlatform, formatPlatform } from './platform.ts';
 import { formatReference, nameOf, type Reference } from './reference.ts';
-import { Repository } from './registry.ts';
+import type { Registries, Repository } from './registry.ts';
 import { retry } from './retry.ts';
-import type { Transport } from './transport.ts';
 
 export interface PullProgress {
   /** Blobs of the image and how many of them are here. */
@@ -36,14 +35,14 @@ const MAX_INDEX_DEPTH = 4;
  */
 export async function pullImage(
   parts: InstallParts,
-  transport: Transport,
+  registries: Registries,
   request: PullRequest,
   lease: Lease,
   signal: AbortSignal,
 ): Promise<ImageRecord> {
   const { reference } = request;
   const what = formatReference(reference);
-  const repository = new Repository(transport, reference, request.auth);
+  const repository = registries.repository(reference, request.auth);
   const found = await resolve(parts, repository, reference, lease, signal);
   const progress = new Progress(found.manifest, request.onProgress);
   return install(
@@ -60,7 +59,7 @@ export async function pullImage(
           const attempt = progress.begin(blob);
           try {
             await parts.content.ingest(
-              await repository.blob(blob.digest, fetchSignal),
+              (await repository.blob(blob.digest, 0, fetchSignal)).chunks,
               { digest: blob.digest, size: blob.size, what: `blob ${blob.digest} of ${what}` },
               { signal: fetchSignal, onBytes: attempt.add },
             );

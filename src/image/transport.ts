@@ -1,171 +1,142 @@
-import { isIP } from 'node:net';
-import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
-import { abortError, CoracleError, messageOf } from '../errors.ts';
+import { type Dispatcher, request } from 'undici';
+import { abortError, CoracleError } from '../errors.ts';
+import { answerFailure } from './answer.ts';
+import type { Connections } from './connections.ts';
+import { readBody } from './read-body.ts';
+import { connectionFailure, RegistryError, UNAVAILABLE } from './registry-error.ts';
 
 export interface RequestOptions {
+  /** Default: GET; POST with a form. */
+  method?: 'GET' | 'HEAD';
   headers?: Record<string, string>;
-  /** Sent by POST. */
   form?: URLSearchParams;
   signal: AbortSignal;
 }
 
 export type Response = Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'>;
 
+export interface TransportOptions {
+  /** Of the host that this is for: its headers and client certificates are for nobody else. */
+  origin: string;
+  /** Sent with every request to `origin`. */
+  headers: Readonly<Record<string, string | string[]>>;
+  /** Named where TLS fails. */
+  hostsFile: string;
+}
+
 const MAX_REDIRECTS = 5;
 const MAX_SMALL_BYTES = 1 << 20;
 
-/** HTTP towards registries: connections, time limits, redirects, and errors in our own kinds. */
+/** HTTP towards one host of a registry: headers, redirects, and errors in our own kinds. */
 export class Transport {
-  readonly #dispatcher: Dispatcher;
+  readonly #connections: Connections;
+  readonly #options: TransportOptions;
 
-  constructor() {
-    const options: Agent.Options = {
-      connect: { timeout: 30_000 },
-      headersTimeout: 60_000,
-      // A pull may take as long as it takes, but not five minutes without a byte.
-      bodyTimeout: 300_000,
-    };
-    const { env } = process;
-    const proxied = ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'].some((k) => env[k]);
-    this.#dispatcher = proxied ? new EnvHttpProxyAgent(options) : new Agent(options);
+  constructor(connections: Connections, options: TransportOptions) {
+    this.#connections = connections;
+    this.#options = options;
   }
 
   /**
    * Sends a request and follows redirects; credentials stay with the origin that they were for.
-   * The caller consumes the body whatever the status is. Throws Unavailable (RegistryUnavailable)
-   * where no answer came.
+   * The caller consumes the body whatever the status is. Throws RegistryError where no answer came.
    */
   async send(url: URL, options: RequestOptions): Promise<Response> {
     let target = url;
-    let headers = { 'user-agent': 'coracle', ...options.headers };
+    let headers: Record<string, string> = { ...options.headers };
     for (let redirects = 0; ; redirects += 1) {
       const response = await this.#once(target, headers, options);
       const location = response.headers.location;
       if (![301, 302, 303, 307, 308].includes(response.statusCode) || !location) return response;
       await response.body.dump();
-      if (redirects === MAX_REDIRECTS) throw unavailable(url, 'redirects too often');
+      if (redirects === MAX_REDIRECTS) throw refused(url, 'it redirects too often');
       const next = resolveLocation(target, String(location));
       if (next.protocol !== 'https:' && target.protocol === 'https:') {
-        throw unavailable(url, `redirects to ${next.origin}, in the clear`);
+        throw refused(url, `it redirects to ${next.origin}, in the clear`);
       }
       if (next.origin !== target.origin) {
-        const { authorization: _, ...rest } = headers as Record<string, string>;
-        headers = rest as typeof headers;
+        if (options.form) throw refused(url, `it redirects credentials to ${next.origin}`);
+        const { authorization: _, ...rest } = headers;
+        headers = rest;
       }
       target = next;
     }
   }
 
-  /** A reply of at most 1 MiB, read in full. Throws as `failure` does where it is no success. */
-  async small(url: URL, options: RequestOptions): Promise<Buffer> {
+  /** A reply of at most 1 MiB, read in full. Throws RegistryError where it is no success. */
+  async small(
+    url: URL,
+    options: RequestOptions,
+  ): Promise<{ bytes: Buffer; headers: Response['headers'] }> {
     const response = await this.send(url, options);
-    if (response.statusCode >= 300) throw await failure(url, response);
-    return readBody(response, MAX_SMALL_BYTES, url.host);
+    if (response.statusCode >= 300) throw await answerFailure(url, response);
+    const bytes = await readBody(
+      this.body(response, url, options.signal),
+      MAX_SMALL_BYTES,
+      url.host,
+    );
+    return { bytes, headers: response.headers };
   }
 
-  async close(): Promise<void> {
-    await this.#dispatcher.destroy();
+  /** The body's chunks; a connection that breaks is Unavailable. */
+  async *body(response: Response, url: URL, signal: AbortSignal): AsyncGenerator<Buffer> {
+    try {
+      for await (const chunk of response.body) yield chunk as Buffer;
+    } catch (error) {
+      throw this.#failure(url, error, signal);
+    }
   }
 
   async #once(url: URL, headers: Record<string, string>, options: RequestOptions) {
+    const { origin, headers: own } = this.#options;
+    const { form, signal } = options;
+    const foreign = url.origin !== origin;
     try {
       return await request(url, {
-        dispatcher: this.#dispatcher,
-        method: options.form ? 'POST' : 'GET',
-        headers: options.form
-          ? { ...headers, 'content-type': 'application/x-www-form-urlencoded' }
-          : headers,
-        body: options.form ? options.form.toString() : null,
-        signal: options.signal,
+        dispatcher: await this.#connections.dispatcher(url, foreign),
+        method: form ? 'POST' : (options.method ?? 'GET'),
+        headers: {
+          'user-agent': 'coracle',
+          // Bytes are counted and hashed as they are stored: none may be packed on the way.
+          'accept-encoding': 'identity',
+          ...(foreign ? {} : own),
+          ...(form && { 'content-type': 'application/x-www-form-urlencoded' }),
+          ...headers,
+        },
+        body: form ? form.toString() : null,
+        signal,
       });
     } catch (error) {
-      if (options.signal.aborted) throw abortError(options.signal);
-      throw unavailable(url, messageOf(error), error);
+      throw this.#failure(url, error, signal);
     }
   }
-}
 
-/**
- * The base URL of a registry. Docker's has another name than its host; loopback hosts speak plain
- * HTTP, as test registries and node-local caches do.
- */
-export function registryUrl(registry: string): URL {
-  if (registry === 'docker.io') return new URL('https://registry-1.docker.io');
-  const url = new URL(`https://${registry}`);
-  return isLoopback(url.hostname) ? new URL(`http://${registry}`) : url;
-}
-
-export function isLoopback(hostname: string): boolean {
-  const host = hostname.replace(/^\[|\]$/g, '');
-  if (host === 'localhost' || host === '::1') return true;
-  return isIP(host) === 4 && host.startsWith('127.');
-}
-
-/** The body as one buffer. Throws FailedPrecondition where it has more than `limit` bytes. */
-export async function readBody(response: Response, limit: number, what: string): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of bodyOf(response, what)) {
-    size += chunk.length;
-    if (size > limit) {
-      throw new CoracleError('FailedPrecondition', `${what}: more than ${limit} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-/** The body's chunks; a connection that breaks is Unavailable. */
-export async function* bodyOf(response: Response, what: string): AsyncGenerator<Buffer> {
-  try {
-    for await (const chunk of response.body) yield chunk as Buffer;
-  } catch (error) {
-    if (error instanceof CoracleError) throw error;
-    throw new CoracleError('Unavailable', `${what}: ${messageOf(error)}`, {
-      cause: error,
-      reason: 'RegistryUnavailable',
+  #failure(url: URL, error: unknown, signal: AbortSignal): CoracleError {
+    if (signal.aborted) return abortError(signal);
+    if (error instanceof CoracleError) return error;
+    const { dialTimeoutMs, progressTimeoutMs } = this.#connections.options;
+    const { hostsFile } = this.#options;
+    return connectionFailure(error, {
+      host: url.host,
+      dialTimeoutMs,
+      progressTimeoutMs,
+      hostsFile,
     });
   }
 }
 
-/** The error that an unsuccessful response stands for; consumes its body. */
-export async function failure(url: URL, response: Response): Promise<CoracleError> {
-  const { statusCode } = response;
-  const detail = await registryMessage(response);
-  const message = `${url.host}${url.pathname}: HTTP ${statusCode}${detail}`;
-  if (statusCode === 404) return new CoracleError('NotFound', message);
-  if (statusCode === 401 || statusCode === 403) {
-    return new CoracleError('FailedPrecondition', message, { reason: 'AuthorizationFailed' });
-  }
-  if (statusCode === 408 || statusCode === 429 || statusCode >= 500) {
-    return new CoracleError('Unavailable', message, { reason: 'RegistryUnavailable' });
-  }
-  return new CoracleError('FailedPrecondition', message);
-}
-
-/** ": CODE: text" of the distribution spec's error body; empty where there is none. */
-async function registryMessage(response: Response): Promise<string> {
-  try {
-    const text = (await readBody(response, 64 << 10, '')).toString('utf8');
-    const [first] =
-      (JSON.parse(text) as { errors?: { code?: string; message?: string }[] }).errors ?? [];
-    return first ? `: ${first.code ?? ''}: ${first.message ?? ''}` : '';
-  } catch {
-    return '';
-  }
-}
-
+/** The location itself is not shown: its query may be the key to a storage. */
 function resolveLocation(from: URL, location: string): URL {
   try {
     const next = new URL(location, from);
     if (next.protocol === 'https:' || next.protocol === 'http:') return next;
   } catch {}
-  throw unavailable(from, `redirects to ${JSON.stringify(location)}`);
+  throw refused(from, 'it redirects to what is no HTTP URL');
 }
 
-function unavailable(url: URL, why: string, cause?: unknown): CoracleError {
-  return new CoracleError('Unavailable', `registry ${url.host}: ${why}`, {
-    cause,
-    reason: 'RegistryUnavailable',
+function refused(url: URL, why: string): RegistryError {
+  return new RegistryError('Unavailable', `registry ${url.host}: ${why}`, {
+    trouble: 'answer',
+    reason: UNAVAILABLE,
   });
 }

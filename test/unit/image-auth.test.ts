@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { credentials, parseChallenges } from '../../src/image/auth.ts';
+import { credentials } from '../../src/image/auth.ts';
+import { parseChallenges } from '../../src/image/challenge.ts';
 import { digestOf } from '../../src/image/digest.ts';
 import { parseReference } from '../../src/image/reference.ts';
-import { Repository } from '../../src/image/registry.ts';
-import { Transport } from '../../src/image/transport.ts';
+import { Registries } from '../../src/image/registry.ts';
 
 const signal = new AbortController().signal;
 
@@ -37,12 +37,12 @@ function reply(response: ServerResponse, status: number, body: string, headers =
   response.writeHead(status, headers).end(body);
 }
 
-async function withTransport<T>(work: (transport: Transport) => Promise<T>): Promise<T> {
-  const transport = new Transport();
+async function withRegistries<T>(work: (registries: Registries) => Promise<T>): Promise<T> {
+  const registries = new Registries({ configDirs: [], progressTimeoutMs: 60_000 });
   try {
-    return await work(transport);
+    return await work(registries);
   } finally {
-    await transport.close();
+    await registries.close();
   }
 }
 
@@ -79,16 +79,18 @@ test('an anonymous caller gets a bearer token once and keeps it', async () => {
       'www-authenticate': `Bearer realm="${base}/token",service="svc",scope="repository:a/b:pull"`,
     });
   });
-  await withTransport(async (transport) => {
-    const repository = new Repository(transport, parseReference(`${server.host}/a/b`), undefined);
+  await withRegistries(async (registries) => {
+    const repository = registries.repository(parseReference(`${server.host}/a/b`), undefined);
     const { digest } = await repository.manifest('latest', signal);
     assert.equal(digest, digestOf(body));
     await repository.manifest('latest', signal);
   });
   assert.deepEqual(server.log, [
-    'GET /v2/a/b/manifests/latest -',
+    'HEAD /v2/a/b/manifests/latest -',
     'GET /token?service=svc&scope=repository%3Aa%2Fb%3Apull -',
+    'HEAD /v2/a/b/manifests/latest Bearer T',
     'GET /v2/a/b/manifests/latest Bearer T',
+    'HEAD /v2/a/b/manifests/latest Bearer T',
     'GET /v2/a/b/manifests/latest Bearer T',
   ]);
 });
@@ -99,14 +101,11 @@ test('user and password answer a basic challenge, and a wrong one is told once',
     if (request.headers.authorization === good) return reply(response, 200, '{}');
     reply(response, 401, '', { 'www-authenticate': 'Basic realm="r"' });
   });
-  await withTransport(async (transport) => {
+  await withRegistries(async (registries) => {
     const reference = parseReference(`${server.host}/a`);
-    await new Repository(transport, reference, { username: 'u', password: 'p' }).manifest(
-      'x',
-      signal,
-    );
+    await registries.repository(reference, { username: 'u', password: 'p' }).manifest('x', signal);
     for (const auth of [undefined, { username: 'u', password: 'wrong' }]) {
-      await assert.rejects(new Repository(transport, reference, auth).manifest('x', signal), {
+      await assert.rejects(registries.repository(reference, auth).manifest('x', signal), {
         kind: 'FailedPrecondition',
         reason: 'AuthorizationFailed',
       });
@@ -122,9 +121,9 @@ test('credentials do not follow a redirect to another origin', async () => {
     }
     reply(response, 307, '', { location: `http://${other.host}/elsewhere` });
   });
-  await withTransport(async (transport) => {
+  await withRegistries(async (registries) => {
     const auth = { username: 'u', password: 'p' };
-    const repository = new Repository(transport, parseReference(`${server.host}/a`), auth);
+    const repository = registries.repository(parseReference(`${server.host}/a`), auth);
     const chunks: Buffer[] = [];
     const blob = await repository.blob(digestOf('blob'), 0, signal);
     for await (const chunk of blob.chunks) chunks.push(chunk);
@@ -139,24 +138,23 @@ test('a registry that fails for a moment is asked again', async () => {
     if (failures-- > 0) return reply(response, 503, '{"errors":[{"code":"BUSY","message":"b"}]}');
     reply(response, 200, '{}');
   });
-  await withTransport(async (transport) => {
-    await new Repository(transport, parseReference(`${server.host}/a`), undefined).manifest(
-      'x',
-      signal,
-    );
+  await withRegistries(async (registries) => {
+    await registries
+      .repository(parseReference(`${server.host}/a`), undefined)
+      .manifest('x', signal);
   });
-  assert.equal(server.log.length, 3);
+  assert.equal(server.log.length, 4, 'three HEADs and, without a digest, the GET');
 });
 
 test('a registry that is not there is Unavailable, and a caller that gives up is told so', async () => {
-  await withTransport(async (transport) => {
+  await withRegistries(async (registries) => {
     const reference = parseReference('127.0.0.1:1/a');
     await assert.rejects(
-      new Repository(transport, reference, undefined).manifest('x', AbortSignal.timeout(100)),
+      registries.repository(reference, undefined).manifest('x', AbortSignal.timeout(100)),
       { kind: 'DeadlineExceeded' },
     );
     await assert.rejects(
-      new Repository(transport, reference, undefined).blob(digestOf(''), 0, signal),
+      registries.repository(reference, undefined).blob(digestOf(''), 0, signal),
       {
         kind: 'Unavailable',
         reason: 'RegistryUnavailable',
@@ -168,8 +166,8 @@ test('a registry that is not there is Unavailable, and a caller that gives up is
 
 test('a manifest with another digest than asked for is refused', async () => {
   await using server = await serve((_, response) => reply(response, 200, 'other'));
-  await withTransport(async (transport) => {
-    const repository = new Repository(transport, parseReference(`${server.host}/a`), undefined);
+  await withRegistries(async (registries) => {
+    const repository = registries.repository(parseReference(`${server.host}/a`), undefined);
     await assert.rejects(repository.manifest(digestOf('wanted'), signal), { kind: 'DataLoss' });
   });
 });

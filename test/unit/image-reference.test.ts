@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CoracleError } from '../../src/errors.ts';
 import { formatReference, parseReference } from '../../src/image/reference.ts';
-import { registryUrl } from '../../src/image/transport.ts';
 
 const hex = 'a'.repeat(64);
 const digest = `sha256:${hex}`;
@@ -93,13 +92,4 @@ test('a tag stays known beside a digest', () => {
   const reference = parseReference(`busybox:1.36@${digest}`);
   assert.equal(reference.tag, '1.36');
   assert.equal(reference.digest, digest);
-});
-
-test('loopback registries speak plain HTTP, others TLS', () => {
-  assert.equal(registryUrl('docker.io').href, 'https://registry-1.docker.io/');
-  assert.equal(registryUrl('quay.io:8443').href, 'https://quay.io:8443/');
-  assert.equal(registryUrl('localhost:5000').href, 'http://localhost:5000/');
-  assert.equal(registryUrl('127.8.9.1:5000').href, 'http://127.8.9.1:5000/');
-  assert.equal(registryUrl('[::1]:5000').href, 'http://[::1]:5000/');
-  assert.equal(registryUrl('127.0.0.1.evil.io').protocol, 'https:');
 });
