@@ -1,88 +1,52 @@
-import type { ServiceError } from '@grpc/grpc-js';
-import { criClient } from '../cri/client.ts';
-import { answers, socketPathOf } from '../cri/socket.ts';
-import { CoracleError } from '../errors.ts';
-import { createLogger } from '../observe/logger.ts';
-import type { Settings } from './config.ts';
+import type { RegistryAuth } from '../image/auth.ts';
+import type { PullProgress } from '../image/progress.ts';
 
 /** What the image commands show of an image. */
 export interface ListedImage {
   id: string;
   repoTags: readonly string[];
+  repoDigests: readonly string[];
   /** Bytes, compressed. */
   size: number;
+  /** Garbage collectors leave it alone. */
+  pinned: boolean;
+}
+
+export interface InspectedImage extends ListedImage {
+  /** The user that the image runs as: a number, or a name, which may be empty. */
+  user: number | string;
+  /** ISO 8601. */
+  pulled: string;
+  /** Of its topmost layer. */
+  chainID: string;
+  /** Its configuration blob. */
+  imageSpec: unknown;
+}
+
+export interface PullRequest {
+  auth?: RegistryAuth | undefined;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((progress: PullProgress) => void) | undefined;
 }
 
 /** Images of a root directory, wherever that is open. */
 export interface ImageBackend {
-  pull(name: string): Promise<string>;
-  list(): Promise<ListedImage[]>;
+  /** The image's id. */
+  pull(name: string, request: PullRequest): Promise<string>;
+  /** All, or those that the filter means: an id, a name, or a repository. */
+  list(filter?: string): Promise<ListedImage[]>;
+  /** Undefined where there is no such image. */
+  inspect(name: string): Promise<InspectedImage | undefined>;
   /** `path` is absolute. Returns a name, or the id, of each image. */
   import(path: string, tag?: string): Promise<string[]>;
-  /** False where there was no such image. */
-  remove(name: string): Promise<boolean>;
+  /** Undefined where there is no such image. */
+  find(name: string): Promise<ListedImage | undefined>;
+  /** With all its names. */
+  remove(id: string): Promise<void>;
 }
 
-/**
- * Runs `work` on the images of a running server, since a root directory belongs to one process at
- * a time, or else on the directory itself.
- */
-export async function withImages<T>(
-  settings: Settings,
-  work: (images: ImageBackend) => Promise<T>,
-): Promise<T> {
-  const socket = socketPathOf(settings.listen);
-  return (await answers(socket)) ? viaServer(socket, work) : inProcess(settings, work);
-}
-
-async function inProcess<T>(
-  settings: Settings,
-  work: (images: ImageBackend) => Promise<T>,
-): Promise<T> {
-  const { closeRuntime, openRuntime } = await import('../runtime/open.ts');
-  const ctx = await openRuntime(settings.runtime, createLogger(settings.logLevel));
-  const { images } = ctx;
-  try {
-    return await work({
-      pull: async (name) => (await images.pull(name)).imageRef,
-      list: async () => images.list(),
-      import: (path, tag) => images.import(path, tag === undefined ? {} : { tag }),
-      remove: async (name) => {
-        const found = images.status(name) !== undefined;
-        await images.remove(name);
-        return found;
-      },
-    });
-  } finally {
-    await closeRuntime(ctx);
-  }
-}
-
-async function viaServer<T>(
-  socket: string,
-  work: (images: ImageBackend) => Promise<T>,
-): Promise<T> {
-  const client = criClient(socket);
-  const named = (image: string) => ({ image: { image } });
-  try {
-    return await work({
-      pull: async (name) => (await client.pullImage(named(name))).imageRef,
-      list: async () => {
-        const { images } = await client.listImages();
-        return images.map((image) => ({ ...image, size: Number(image.size) }));
-      },
-      import: async (path, tag = '') => (await client.importImage({ path, tag })).names,
-      remove: async (name) => {
-        const status = await client.imageStatus(named(name));
-        await client.removeImage(named(name));
-        return status.image !== undefined;
-      },
-    });
-  } catch (error) {
-    // The server's own words, without gRPC's numbers around them.
-    const details = (error as Partial<ServiceError>).details;
-    throw details ? new CoracleError('Internal', details, { cause: error }) : error;
-  } finally {
-    client.close();
-  }
+/** What an image is called by, tags before digests before its id. */
+export function namesOf({ repoTags, repoDigests, id }: ListedImage): readonly string[] {
+  if (repoTags.length > 0) return repoTags;
+  return repoDigests.length > 0 ? repoDigests : [id];
 }

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type Flags, loadSettings } from './config.ts';
-import { withImages } from './image-backend.ts';
+
 import { withSettings } from './options.ts';
+import { withImages } from './with-images.ts';
 
 export function registerImport(program: Command): void {
   withSettings(program.command('import <path>'))

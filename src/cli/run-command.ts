@@ -23,6 +23,7 @@ interface RunFlags extends Flags {
   net: string;
   rm: boolean;
   volume: string[];
+  publish: string[];
   env: string[];
   tty: boolean;
   interactive: boolean;
@@ -43,17 +44,26 @@ export function registerRun(program: Command): void {
       collect,
       [],
     )
+    .option(
+      '-p, --publish <[address:]hostport:port[/protocol]>',
+      'give a port of the host to the container',
+      collect,
+      [],
+    )
     .option('-e, --env <name=value>', 'set an environment variable', collect, [])
     .option('-t, --tty', 'with a terminal', false)
     .option('-i, --interactive', 'pass standard input on', false)
     .passThroughOptions()
     .action(async (image: string, command: string[], flags: RunFlags) => {
       try {
-        const { root, state } = loadSettings(flags).runtime;
+        const { runtime } = loadSettings(flags);
         const net = NETWORKS.find((network) => network === flags.net);
         if (!net) throw new Error(`--net: "${flags.net}" is not none, host or pod`);
+        if (flags.publish.length > 0 && net !== 'pod') {
+          throw new Error(`--publish: with --net ${net} there is no network of its own`);
+        }
         const { run } = await import('./run.ts');
-        process.exitCode = await run(image, command, { ...flags, root, state, net });
+        process.exitCode = await run(image, command, { ...flags, runtime, net });
       } catch (error) {
         complain(messageOf(error));
         process.exitCode = exitCodeOf(error);

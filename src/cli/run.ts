@@ -8,14 +8,19 @@ import {
   type PodOptions,
   Runtime,
 } from '../index.ts';
+import type { RuntimeOptions } from '../runtime/context.ts';
+import { findCredentials } from './credentials.ts';
+import { onInterrupt } from './interrupt.ts';
+import { parsePublish } from './publish.ts';
+import { isLive, showPull } from './show-pull.ts';
 import { parseVolume } from './volume.ts';
 
 export interface RunOptions {
-  root: string;
-  state: string;
+  runtime: RuntimeOptions;
   net: 'none' | 'host' | 'pod';
   rm: boolean;
   volume: string[];
+  publish: string[];
   env: string[];
   tty: boolean;
   interactive: boolean;
@@ -23,10 +28,7 @@ export interface RunOptions {
 
 /** Runs one container in a pod of its own; resolves to the container's exit code. */
 export async function run(image: string, command: string[], options: RunOptions): Promise<number> {
-  await using runtime = await Runtime.open({
-    root: resolve(options.root),
-    state: resolve(options.state),
-  });
+  await using runtime = await Runtime.open(options.runtime);
   const local = await localImage(runtime, image);
   const pod = await runtime.runPod(podOptions(options));
   try {
@@ -47,13 +49,33 @@ async function localImage(runtime: Runtime, image: string): Promise<string> {
     if (!imported) throw new CoracleError('InvalidArgument', `${image} holds no image`);
     return imported;
   }
-  if (!runtime.images.status(image)) await runtime.images.pull(image);
+  if (!runtime.images.status(image)) await pullMissing(runtime, image);
   return image;
+}
+
+/** Shown on a terminal alone: standard error is the container's. */
+async function pullMissing(runtime: Runtime, image: string): Promise<void> {
+  const auth = await findCredentials({}, process.stdin, process.env);
+  const display = isLive(process.stderr, process.env)
+    ? showPull(process.stderr, process.env)
+    : undefined;
+  using interrupt = onInterrupt();
+  interrupt.signal.addEventListener('abort', () => display?.close(), { once: true });
+  try {
+    await runtime.images.pull(image, {
+      auth,
+      signal: interrupt.signal,
+      onProgress: (progress) => display?.update(progress),
+    });
+  } finally {
+    display?.close();
+  }
 }
 
 function podOptions(options: RunOptions): PodOptions {
   return {
     attached: options.rm,
+    portMappings: options.publish.map(parsePublish),
     namespaces: { network: options.net === 'host' ? 'node' : options.net },
   };
 }
