@@ -7,10 +7,10 @@ import {
   ContainerState,
   type ContainerStatus,
   type ContainerUser,
-  ImageSpec,
   Mount,
   MountPropagation,
 } from './gen/cri.ts';
+import { imageSpecMessage } from './image-message.ts';
 import { toJson } from './json.ts';
 import { resourcesMessage } from './resources-message.ts';
 import { signalToCri } from './signal.ts';
@@ -39,7 +39,7 @@ export function containerMessage(container: StoredContainer): Container {
     id,
     podSandboxId: sandboxId,
     metadata: { name: config.name, attempt: config.attempt },
-    image: ImageSpec.fromPartial({ image: config.image }),
+    image: imageSpecMessage(config),
     imageRef,
     imageId,
     state: containerStateMessage(container),
@@ -72,10 +72,7 @@ export function containerStatusMessage(
     startedAt: status.startedAt,
     finishedAt: status.finishedAt,
     exitCode: status.exitCode,
-    image: ImageSpec.fromPartial({
-      image: imageName ?? config.image,
-      userSpecifiedImage: config.image,
-    }),
+    image: imageSpecMessage(config, imageName),
     imageRef: record.imageRef,
     imageId: record.imageId,
     reason: status.reason,

@@ -8,6 +8,7 @@ import type {
   ContainerStatusRequest,
   ContainerStatusResponse,
 } from './gen/cri.ts';
+import { shownName } from './image-name.ts';
 
 export const containerStatus: Unary<ContainerStatusRequest, ContainerStatusResponse> = async (
   ctx,
@@ -24,5 +25,6 @@ export const containerStatus: Unary<ContainerStatusRequest, ContainerStatusRespo
 export function describeContainer(ctx: RuntimeContext, container: Container): ContainerStatus {
   const { record } = container;
   const image = ctx.images.status(record.imageId);
-  return containerStatusMessage(container, logPath(ctx, record), image?.repoTags[0]);
+  const name = image && shownName(image, record.config.userSpecifiedImage ?? record.config.image);
+  return containerStatusMessage(container, logPath(ctx, record), name);
 }

@@ -1,3 +1,4 @@
+import { CoracleError } from '../errors.ts';
 import type { Unary } from './call.ts';
 import type { ImageStatusRequest, ImageStatusResponse } from './gen/cri.ts';
 import { imageInfo, imageMessage } from './image-message.ts';
@@ -7,5 +8,17 @@ import { imageName } from './image-name.ts';
 export const imageStatus: Unary<ImageStatusRequest, ImageStatusResponse> = async (ctx, request) => {
   const image = ctx.images.status(imageName('image', request.image));
   if (!image) return { image: undefined, info: {} };
-  return { image: imageMessage(image), info: request.verbose ? imageInfo(image) : {} };
+  if (!request.verbose) return { image: imageMessage(image), info: {} };
+  try {
+    return {
+      image: imageMessage(image),
+      info: imageInfo(image, await ctx.images.describe(image.id)),
+    };
+  } catch (error) {
+    // Removed in between.
+    if (error instanceof CoracleError && error.kind === 'NotFound') {
+      return { image: undefined, info: {} };
+    }
+    throw error;
+  }
 };

@@ -19,7 +19,7 @@ import {
   type Mount,
   MountPropagation,
 } from './gen/cri.ts';
-import { imageName } from './image-name.ts';
+import { imageName, imageNotes } from './image-name.ts';
 import { signalFromCri } from './signal.ts';
 import { resourcesFromCri } from './translate-resources.ts';
 import type { TranslationHost } from './translate-sandbox.ts';
@@ -54,6 +54,7 @@ export function containerFromCri(
     name: nonEmpty('config.metadata.name', metadata.name),
     attempt: metadata.attempt,
     image: imageName('config.image', config.image),
+    ...imageNotes(config.image),
     command: config.command.map((arg, i) => withoutNul(`config.command[${i}]`, arg)),
     args: config.args.map((arg, i) => withoutNul(`config.args[${i}]`, arg)),
     ...(config.workingDir && {

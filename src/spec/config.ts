@@ -119,6 +119,10 @@ export interface ContainerConfig {
   attempt: number;
   /** A reference or id of a local image. */
   image: string;
+  /** What the author wrote where `image` is something else, an id for one. Shown in statuses. */
+  userSpecifiedImage?: string;
+  /** Shown in statuses. */
+  imageAnnotations?: Record<string, string>;
   command?: string[];
   args?: string[];
   workingDir?: string;
