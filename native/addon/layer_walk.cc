@@ -45,7 +45,7 @@ int measure(DIR* dir, std::set<std::pair<dev_t, ino_t>>* linked, uint64_t* bytes
       continue;
     }
     ++*inodes;
-    if (S_ISREG(status.st_mode)) *bytes += static_cast<uint64_t>(status.st_size);
+    *bytes += static_cast<uint64_t>(status.st_blocks) * 512;
     if (!S_ISDIR(status.st_mode)) continue;
     CloseDir below{open_directory(fd, entry->d_name)};
     if (!below.dir || measure(below.dir, linked, bytes, inodes) != 0) return -1;
@@ -76,7 +76,9 @@ int remove_tree(int parent, const char* name) {
 }
 
 int measure_tree(int root, uint64_t* bytes, uint64_t* inodes) {
-  *bytes = 0;
+  struct stat status;
+  if (fstat(root, &status) != 0) return -1;
+  *bytes = static_cast<uint64_t>(status.st_blocks) * 512;
   *inodes = 1;
   std::set<std::pair<dev_t, ino_t>> linked;
   CloseDir dir{open_directory(root, ".")};

@@ -322,7 +322,7 @@ export interface ApplyLayerResult {
   digest: string;
   /** sha256 of the uncompressed tar, hex. */
   diffId: string;
-  /** Bytes and inodes of the unpacked tree. */
+  /** Bytes that the disk has allocated for the unpacked tree, and its inodes. */
   size: bigint;
   entries: number;
 }
