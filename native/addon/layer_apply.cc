@@ -1,17 +1,16 @@
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <locale.h>
 #include <sys/stat.h>
 
 #include <exception>
 #include <map>
-#include <memory>
+#include <system_error>
 
 #include "native/addon/apply_layer.h"
 #include "native/addon/layer_entry.h"
 #include "native/addon/layer_fail.h"
 #include "native/addon/layer_stream.h"
+#include "native/addon/layer_tar.h"
 #include "native/addon/layer_tree.h"
 #include "native/addon/layer_union.h"
 #include "native/addon/layer_whiteout.h"
@@ -40,75 +39,40 @@ class Utf8Thread {
   locale_t before_ = nullptr;
 };
 
-struct FreeArchive {
-  void operator()(struct archive* reader) const { archive_read_free(reader); }
-};
-
-// Lets libarchive pull from the stream. Exceptions must not cross its C frames: they wait here.
-struct Source {
-  LayerStream stream;
-  std::exception_ptr failure;
-
-  static la_ssize_t read(struct archive* reader, void* self, const void** block) {
-    Source* source = static_cast<Source*>(self);
-    try {
-      std::span<const uint8_t> bytes = source->stream.next();
-      *block = bytes.data();
-      return static_cast<la_ssize_t>(bytes.size());
-    } catch (...) {
-      source->failure = std::current_exception();
-      archive_set_error(reader, EIO, "the blob cannot be read");
-      return -1;
-    }
-  }
-};
+// Names that are kept until the layer's end may take so much memory: those of a million entries.
+constexpr size_t kMaxKeptBytes = 256 << 20;
+constexpr size_t kPerDirectory = 128;  // of the map, beside the characters
 
 class Applier {
  public:
   Applier(const ApplyLayerOptions& options, int root, bool has_lower)
       : options_(options),
-        source_{LayerStream(options), nullptr},
-        tree_(root),
+        stream_({options.blob, options.compression, options.max_bytes, true, options.cancelled}),
+        tree_(root, options.max_entries),
         whiteouts_(&tree_),
         has_lower_(has_lower) {}
 
   void run(ApplyLayerResult* result) {
-    try {
-      read_entries();
-    } catch (const Failure&) {
-      // What stopped the blob is the cause of what libarchive then says.
-      if (source_.failure) std::rethrow_exception(source_.failure);
-      throw;
-    }
-    source_.stream.drain();
-    for (const auto& [path, mtime] : directory_times_) set_directory_time(&tree_, path, mtime);
-    result->digest = source_.stream.digest();
-    result->diff_id = source_.stream.diff_id();
-  }
-
- private:
-  void read_entries() {
-    std::unique_ptr<struct archive, FreeArchive> reader(archive_read_new());
-    if (!reader) fail_data("tar reader", options_.blob, ENOMEM);
-    archive_read_support_format_tar(reader.get());
-    archive_read_support_format_empty(reader.get());
-    if (archive_read_open(reader.get(), &source_, nullptr, Source::read, nullptr) != ARCHIVE_OK) {
-      fail_tar(reader.get());
-    }
-    struct archive_entry* next;
-    int status;
-    uint64_t entries = 0;
-    while ((status = archive_read_next_header(reader.get(), &next)) != ARCHIVE_EOF) {
-      if (status < ARCHIVE_WARN) fail_tar(reader.get());
-      if (++entries > options_.max_entries) {
+    TarReader tar(&stream_, options_.blob);
+    Entry entry;
+    for (uint64_t entries = 1; tar.next(&entry); ++entries) {
+      if (entries > options_.max_entries) {
         fail_data("more than " + std::to_string(options_.max_entries) + " entries", options_.blob,
                   EFBIG);
       }
-      one_entry(read_entry(next), reader.get());
+      apply_entry(entry, &tar);
     }
+    stream_.finish();
+    for (const auto& [path, end] : directories_) finish_directory(&tree_, path, end);
+    result->digest = stream_.digest();
+    result->diff_id = stream_.diff_id();
   }
 
-  void one_entry(const Entry& entry, struct archive* data) {
+ private:
+  void apply_entry(const Entry& entry, TarReader* tar) {
+    if (options_.cancelled && options_.cancelled->load(std::memory_order_relaxed)) {
+      fail_data("cancelled", options_.blob, ECANCELED);
+    }
     if (is_whiteout(entry.path)) {
       if (has_lower_) whiteouts_.apply(entry.path);
       return;
@@ -121,25 +85,34 @@ class Applier {
                   EFBIG);
       }
     }
-    write_entry(&tree_, entry, data);
-    if (has_lower_) whiteouts_.wrote(entry.path);
-    if (S_ISDIR(entry.mode) && !entry.is_hardlink && entry.has_mtime) {
-      directory_times_[entry.path] = entry.mtime;
-    }
+    write_entry(&tree_, entry, tar);
+    if (has_lower_) keep(whiteouts_.wrote(entry.path));
+    if (S_ISDIR(entry.mode) && !entry.is_hardlink) defer(entry);
   }
 
-  [[noreturn]] void fail_tar(struct archive* reader) {
-    const char* text = archive_error_string(reader);
-    fail_data(std::string("damaged tar: ") + (text ? text : "unknown"), options_.blob);
+  void defer(const Entry& entry) {
+    DirectoryEnd end{entry.has_mtime, entry.mtime, {}};
+    for (const auto& [key, value] : entry.xattrs) {
+      if (key == kDefaultAcl) end.default_acl = value;
+    }
+    const size_t bytes = entry.path.size() + end.default_acl.size() + kPerDirectory;
+    directories_[entry.path] = std::move(end);
+    keep(bytes);
+  }
+
+  void keep(size_t bytes) {
+    kept_ += bytes;
+    if (kept_ > kMaxKeptBytes) fail_data("too many and too long names", options_.blob, EFBIG);
   }
 
   const ApplyLayerOptions& options_;
-  Source source_;
+  LayerStream stream_;
   Tree tree_;
   Whiteouts whiteouts_;
   bool has_lower_;
   uint64_t declared_ = 0;
-  std::map<std::string, struct timespec> directory_times_;
+  size_t kept_ = 0;
+  std::map<std::string, DirectoryEnd> directories_;
 };
 
 // The root of an overlay looks like its upper directory: it starts as the root below it was.
@@ -180,6 +153,8 @@ LayerError apply_layer(const ApplyLayerOptions& options, ApplyLayerResult* resul
     return {};
   } catch (const layer::Failure& failure) {
     return failure.error;
+  } catch (const std::system_error& failure) {
+    return {failure.code().value(), "unpack layer: start a thread", options.target};
   } catch (const std::exception& failure) {
     return {ENOMEM, std::string("unpack layer: ") + failure.what(), options.target};
   }

@@ -2,35 +2,32 @@
 
 #include <algorithm>
 
+#include "native/addon/layer_decoder.h"
 #include "native/addon/layer_fail.h"
-#include "native/addon/layer_stream.h"
 
 namespace coracle::layer {
 namespace {
 
-constexpr size_t kOutBlock = 512 * 1024;
-
 class GzipDecoder : public Decoder {
  public:
-  explicit GzipDecoder(BlobFile& blob)
-      : blob_(blob), state_(std::make_unique<inflate_state>()), out_(kOutBlock) {
+  explicit GzipDecoder(BlobFile& blob) : blob_(blob), state_(std::make_unique<inflate_state>()) {
     isal_inflate_init(state_.get());
     state_->crc_flag = ISAL_GZIP;
     state_->avail_in = 0;
   }
 
-  std::span<const uint8_t> next() override {
-    state_->next_out = out_.data();
-    state_->avail_out = static_cast<uint32_t>(out_.size());
-    while (state_->avail_out == out_.size()) {
+  size_t read(std::span<uint8_t> into) override {
+    state_->next_out = into.data();
+    state_->avail_out = static_cast<uint32_t>(into.size());
+    while (state_->avail_out == into.size()) {
       if (state_->avail_in == 0 && !ended_) refill();
       if (between_members_) {
-        if (!open_member()) return {};
+        if (!open_member()) return 0;
         continue;
       }
       inflate();
     }
-    return {out_.data(), out_.size() - state_->avail_out};
+    return into.size() - state_->avail_out;
   }
 
  private:
@@ -85,7 +82,6 @@ class GzipDecoder : public Decoder {
 
   BlobFile& blob_;
   std::unique_ptr<inflate_state> state_;
-  std::vector<uint8_t> out_;
   bool ended_ = false;
   bool between_members_ = true;
   bool padding_ = false;

@@ -14,6 +14,7 @@ void write_xattrs(int parent, const std::string& name, const Entry& entry) {
   if (entry.xattrs.empty()) return;
   std::string path = "/proc/self/fd/" + std::to_string(parent) + "/" + name;
   for (const auto& [key, value] : entry.xattrs) {
+    if (S_ISDIR(entry.mode) && key == kDefaultAcl) continue;  // finish_directory's
     if (lsetxattr(path.c_str(), key.c_str(), value.data(), value.size(), 0) == 0) continue;
     // Only regular files and directories can carry user.* (xattr(7)).
     bool never = errno == EPERM && !S_ISDIR(entry.mode) && key.starts_with("user.");
@@ -38,18 +39,19 @@ void write_metadata(int parent, const std::string& name, const Entry& entry) {
   }
 }
 
-void set_directory_time(Tree* tree, const std::string& path, const struct timespec& mtime) {
-  int parent = tree->directory(parent_path(path), false);
-  std::string name(path.empty() ? "." : base_name(path));
-  struct stat status;
-  if (parent < 0 || fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
-      !S_ISDIR(status.st_mode)) {
-    return;
+void finish_directory(Tree* tree, const std::string& path, const DirectoryEnd& end) {
+  Fd own(tree->open_in_root(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  if (!own) {
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return;
+    fail_errno("open directory", path);
   }
-  struct timespec times[2] = {mtime, mtime};
-  if (utimensat(parent, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) {
-    fail_errno("set times", path);
+  if (!end.default_acl.empty() &&
+      fsetxattr(own.get(), kDefaultAcl, end.default_acl.data(), end.default_acl.size(), 0) != 0 &&
+      errno != EOPNOTSUPP) {
+    fail_errno(std::string("set attribute ") + kDefaultAcl, path);
   }
+  const struct timespec times[2] = {end.mtime, end.mtime};
+  if (end.has_mtime && futimens(own.get(), times) != 0) fail_errno("set times", path);
 }
 
 }  // namespace coracle::layer

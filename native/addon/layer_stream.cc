@@ -1,93 +1,103 @@
 #include "native/addon/layer_stream.h"
 
-#include <fcntl.h>
-
-#include <array>
+#include <sys/prctl.h>
 
 #include "native/addon/layer_fail.h"
 
 namespace coracle::layer {
 namespace {
 
-constexpr size_t kBlobBlock = 256 * 1024;
+// Small enough that a block is still in a shared cache when the digest and the writer see it.
+constexpr size_t kBlockBytes = 256 * 1024;
+constexpr size_t kBlocks = 8;
 
-class PlainDecoder : public Decoder {
- public:
-  explicit PlainDecoder(BlobFile& blob) : blob_(blob) {}
-  std::span<const uint8_t> next() override { return blob_.next(); }
-
- private:
-  BlobFile& blob_;
-};
-
-std::unique_ptr<Decoder> make_decoder(Compression compression, BlobFile& blob) {
-  switch (compression) {
-    case Compression::kGzip:
-      return make_gzip_decoder(blob);
-    case Compression::kZstd:
-      return make_zstd_decoder(blob);
-    case Compression::kNone:
-      break;
-  }
-  return make_plain_decoder(blob);
-}
+constexpr size_t kCaller = 0;
+constexpr size_t kHasher = 1;
 
 }  // namespace
 
-std::string Sha256::hex() {
-  std::array<uint8_t, SHA256_DIGEST_SIZE> raw;
-  sha256_digest(&state_, raw.size(), raw.data());
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(2 * raw.size());
-  for (uint8_t byte : raw) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
+LayerStream::LayerStream(const StreamOptions& options)
+    : options_(options),
+      // The digest of an uncompressed blob is its diff id: once is enough.
+      blob_(options.blob, options.digests && options.compression != Compression::kNone),
+      decoder_(make_decoder(options.compression, blob_)),
+      pipe_(kBlockBytes, kBlocks, options.digests ? 2 : 1) {
+  decoding_ = std::thread([this] {
+    prctl(PR_SET_NAME, "layer-decode");
+    decode();
+  });
+  if (!options.digests) return;
+  try {
+    hashing_ = std::thread([this] {
+      prctl(PR_SET_NAME, "layer-digest");
+      hash();
+    });
+  } catch (...) {
+    pipe_.abandon();
+    decoding_.join();
+    throw;
   }
-  return text;
 }
 
-BlobFile::BlobFile(const std::string& path) : path_(path), buffer_(kBlobBlock) {
-  fd_.reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd_) fail_errno("open blob", path);
-  posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+LayerStream::~LayerStream() {
+  pipe_.abandon();
+  if (decoding_.joinable()) decoding_.join();
+  if (hashing_.joinable()) hashing_.join();
 }
 
-std::span<const uint8_t> BlobFile::next() {
-  ssize_t got;
-  do {
-    got = read(fd_.get(), buffer_.data(), buffer_.size());
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) fail_errno("read blob", path_);
-  std::span<const uint8_t> block(buffer_.data(), static_cast<size_t>(got));
-  sha_.update(block);
-  return block;
-}
-
-std::unique_ptr<Decoder> make_plain_decoder(BlobFile& blob) {
-  return std::make_unique<PlainDecoder>(blob);
-}
-
-LayerStream::LayerStream(const ApplyLayerOptions& options)
-    : options_(options), blob_(options.blob), decoder_(make_decoder(options.compression, blob_)) {}
-
-std::span<const uint8_t> LayerStream::next() {
+void LayerStream::check_cancelled() const {
   if (options_.cancelled && options_.cancelled->load(std::memory_order_relaxed)) {
     fail_data("cancelled", options_.blob, ECANCELED);
   }
-  std::span<const uint8_t> block = decoder_->next();
-  bytes_ += block.size();
-  if (bytes_ > options_.max_bytes) {
-    fail_data("more than " + std::to_string(options_.max_bytes) + " bytes uncompressed",
-              options_.blob, EFBIG);
-  }
-  sha_.update(block);
-  return block;
 }
 
-void LayerStream::drain() {
+void LayerStream::decode() {
+  try {
+    uint64_t total = 0;
+    while (true) {
+      check_cancelled();
+      const std::span<uint8_t> block = pipe_.claim();
+      if (block.empty()) return;
+      const size_t bytes = decoder_->read(block);
+      if (bytes == 0) return pipe_.end(nullptr);
+      total += bytes;
+      if (total > options_.max_bytes) {
+        fail_data("more than " + std::to_string(options_.max_bytes) + " bytes uncompressed",
+                  options_.blob, EFBIG);
+      }
+      pipe_.publish(bytes);
+    }
+  } catch (...) {
+    pipe_.end(std::current_exception());
+  }
+}
+
+void LayerStream::hash() {
+  try {
+    Sha256 sha;
+    while (true) {
+      const std::span<const uint8_t> block = pipe_.next(kHasher);
+      if (block.empty()) break;
+      sha.update(block);
+    }
+    diff_id_ = sha.hex();
+  } catch (...) {
+    // What ended the stream reaches the caller's own next().
+  }
+}
+
+std::span<const uint8_t> LayerStream::next() {
+  check_cancelled();
+  return pipe_.next(kCaller);
+}
+
+void LayerStream::finish() {
   while (!next().empty()) {
   }
+  decoding_.join();
+  if (!options_.digests) return;
+  hashing_.join();
+  digest_ = options_.compression == Compression::kNone ? diff_id_ : blob_.digest();
 }
 
 }  // namespace coracle::layer

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <climits>
 
 #include "native/addon/layer_fail.h"
@@ -12,6 +13,7 @@
 namespace coracle::layer {
 namespace {
 
+// Also bounds the recursion, and the descriptors, of whoever walks the tree.
 constexpr int kMaxDepth = 256;
 constexpr int kMaxLinks = 40;  // the kernel's own limit, path_resolution(7)
 
@@ -67,50 +69,97 @@ int Tree::open_in_root(const std::string& path, int flags) const {
   }
 }
 
+Tree::Tree(int root, uint64_t max_made) : root_(root), may_make_(max_made) {
+  find_real_name(root, "", &root_name_);
+  if (root_name_ == "/") root_name_.clear();
+}
+
+// False, with ENAMETOOLONG, for what lies too deep to have a name.
+bool Tree::find_real_name(int fd, std::string_view fallback, std::string* name) const {
+  char target[PATH_MAX];
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t size = readlink(link.c_str(), target, sizeof target);
+  if (size < 0 && errno == ENAMETOOLONG) return false;
+  if (size <= 0) {
+    *name = fallback.empty() ? "" : "/" + std::string(fallback);
+  } else {
+    const size_t skip = std::min(root_name_.size(), static_cast<size_t>(size));
+    name->assign(target + skip, static_cast<size_t>(size) - skip);
+  }
+  if (std::count(name->begin(), name->end(), '/') <= kMaxDepth) return true;
+  errno = ENAMETOOLONG;
+  return false;
+}
+
 int Tree::directory(std::string_view path, bool create) {
-  if (path.empty()) return root_;
-  if (cached_ && cached_path_ == path) return cached_.get();
+  if (path.empty()) {
+    real_name_.clear();
+    return root_;
+  }
+  if (cached_ && cached_path_ == path) {
+    real_name_ = cached_name_;
+    return cached_.get();
+  }
   std::string wanted(path);
-  int fd = open_in_root(wanted, O_PATH | O_DIRECTORY);
-  if (fd < 0 && errno == ENOENT && create) fd = make_directory(wanted, kMaxLinks);
-  if (fd < 0) return -1;
-  cached_.reset(fd);
+  Fd fd(open_in_root(wanted, O_PATH | O_DIRECTORY));
+  if (!fd && errno == ENOENT && create) fd.reset(make_directory(wanted, kMaxLinks));
+  if (!fd || !find_real_name(fd.get(), path, &cached_name_)) return -1;
+  real_name_ = cached_name_;
+  cached_ = std::move(fd);
   cached_path_ = std::move(wanted);
-  return fd;
+  return cached_.get();
+}
+
+// Symlinks make a short name of a deep place, so depth is looked at where it grows.
+int Tree::make_one(int above, const std::string& name, const std::string& path) {
+  if (may_make_ == 0) fail_data("too many directories that are not listed", path, EFBIG);
+  --may_make_;
+  std::string real;
+  if (!find_real_name(above, parent_path(path), &real)) return -1;
+  if (mkdirat(above, name.c_str(), 0755) != 0) return -1;
+  // mkdirat has obeyed the process's umask.
+  return fchmodat(above, name.c_str(), 0755, 0);
+}
+
+// The name that a symlink leads to from `directory`, relative to the root; empty and errno.
+std::string Tree::follow(int parent, const std::string& name, std::string_view directory) {
+  char target[PATH_MAX];
+  const ssize_t size = readlinkat(parent, name.c_str(), target, sizeof target);
+  if (size < 0) return {};
+  std::string to(target, static_cast<size_t>(size));
+  if (to.empty() || to[0] != '/') to = std::string(directory) + to;
+  const size_t start = to.find_first_not_of('/');
+  const size_t end = to.find_last_not_of('/');
+  if (start == std::string::npos || to.size() >= PATH_MAX) {
+    errno = start == std::string::npos ? EEXIST : ENAMETOOLONG;
+    return {};
+  }
+  return to.substr(start, end - start + 1);
 }
 
 int Tree::make_directory(const std::string& path, int links_left) {
   Fd parent;
   size_t end = 0;
   while (true) {
-    size_t start = end == 0 ? 0 : end + 1;
+    const size_t start = end == 0 ? 0 : end + 1;
     end = path.find('/', start);
-    std::string prefix = path.substr(0, end);
+    const std::string prefix = path.substr(0, end);
     Fd here(open_in_root(prefix, O_PATH | O_DIRECTORY));
     if (!here) {
       if (errno != ENOENT) return -1;
-      int above = parent ? parent.get() : root_;
-      std::string name = prefix.substr(start);
-      if (mkdirat(above, name.c_str(), 0755) != 0) {
-        if (errno != EEXIST) return -1;
+      const int above = parent ? parent.get() : root_;
+      const std::string name = prefix.substr(start);
+      if (make_one(above, name, prefix) == 0) {
+        here.reset(open_in_root(prefix, O_PATH | O_DIRECTORY));
+      } else if (errno == EEXIST) {
         // A symlink to what does not exist yet: make that, as a later layer would find it.
-        char target[PATH_MAX];
-        ssize_t size = readlinkat(above, name.c_str(), target, sizeof target);
-        if (size < 0) return -1;
-        if (links_left == 0 || size == static_cast<ssize_t>(sizeof target)) {
+        const std::string to = follow(above, name, std::string_view(path).substr(0, start));
+        if (to.empty()) return -1;
+        if (links_left == 0) {
           errno = ELOOP;
           return -1;
         }
-        std::string to(target, static_cast<size_t>(size));
-        if (to.empty() || to[0] != '/') to = path.substr(0, start) + to;
-        while (!to.empty() && (to[0] == '/' || to.back() == '/')) {
-          to.back() == '/' ? to.pop_back() : (void)to.erase(0, 1);
-        }
         here.reset(make_directory(to, links_left - 1));
-      } else {
-        // mkdirat has obeyed the process's umask.
-        if (fchmodat(above, name.c_str(), 0755, 0) != 0) return -1;
-        here.reset(open_in_root(prefix, O_PATH | O_DIRECTORY));
       }
       if (!here) return -1;
     }

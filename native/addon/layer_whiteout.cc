@@ -4,29 +4,23 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <climits>
 #include <cstring>
 #include <vector>
 
 #include "native/addon/layer_fail.h"
 
 namespace coracle::layer {
+namespace {
 
-std::string Whiteouts::real_name(int directory, std::string_view path) const {
-  char name[PATH_MAX];
-  std::string link = "/proc/self/fd/" + std::to_string(directory);
-  ssize_t size = readlink(link.c_str(), name, sizeof name);
-  // Without /proc the name as given must do.
-  return size > 0 ? std::string(name, static_cast<size_t>(size)) : "/" + std::string(path);
-}
+constexpr size_t kPerName = 64;  // of the set, beside the characters
 
-void Whiteouts::wrote(std::string_view path) {
-  if (path.empty()) return;
-  int parent = tree_->directory(parent_path(path), false);
-  if (parent < 0) return;
-  std::string above = real_name(parent, parent_path(path));
-  if (above == "/") above.clear();
-  written_.insert(above + "/" + std::string(base_name(path)));
+}  // namespace
+
+size_t Whiteouts::wrote(std::string_view path) {
+  if (path.empty() || tree_->directory(parent_path(path), false) < 0) return 0;
+  std::string name = tree_->real_name() + "/" + std::string(base_name(path));
+  const size_t bytes = name.size() + kPerName;
+  return written_.insert(std::move(name)).second ? bytes : 0;
 }
 
 void Whiteouts::apply(std::string_view path) {
@@ -38,8 +32,7 @@ void Whiteouts::apply(std::string_view path) {
     if (errno == ENOENT || errno == ENOTDIR) return;  // nothing below to hide
     fail_errno("open directory", std::string(path));
   }
-  std::string above = real_name(directory, parent_path(path));
-  if (above == "/") above.clear();
+  const std::string above = tree_->real_name();
   // The tree's descriptor goes with forget(): removal works on a duplicate.
   Fd own(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!own) fail_errno("open directory", std::string(path));

@@ -18,15 +18,13 @@ class Whiteouts {
   explicit Whiteouts(Tree* tree) : tree_(tree) {}
 
   // Remembers what this layer has brought: whiteouts apply to the layers below alone, whatever
-  // the order of entries in the tar.
-  void wrote(std::string_view path);
+  // the order of entries in the tar. Returns the bytes of memory that this takes.
+  size_t wrote(std::string_view path);
 
   // Applies an entry whose name is_whiteout. Other aufs names (".wh..wh.plnk") mean nothing.
   void apply(std::string_view path);
 
  private:
-  // The directory's own name in the tree, symlinks resolved.
-  std::string real_name(int directory, std::string_view path) const;
   void remove_lower(int parent, const std::string& parent_name, const std::string& name);
   void remove_lower_children(int directory, const std::string& name);
 

@@ -1,10 +1,14 @@
 #include <zstd.h>
 
+#include "native/addon/layer_decoder.h"
 #include "native/addon/layer_fail.h"
-#include "native/addon/layer_stream.h"
 
 namespace coracle::layer {
 namespace {
+
+// Said, not left to the library: a frame may ask for 2 GiB, and a window is that much memory.
+// 128 MiB is what zstd(1) accepts without --long (zstd --ultra -22 makes windows of that size).
+constexpr int kMaxWindowLog = 27;
 
 struct FreeContext {
   void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
@@ -12,19 +16,19 @@ struct FreeContext {
 
 class ZstdDecoder : public Decoder {
  public:
-  explicit ZstdDecoder(BlobFile& blob)
-      : blob_(blob), context_(ZSTD_createDCtx()), out_(4 * ZSTD_DStreamOutSize()) {
+  explicit ZstdDecoder(BlobFile& blob) : blob_(blob), context_(ZSTD_createDCtx()) {
     if (!context_) fail_data("zstd context", blob.path(), ENOMEM);
+    ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kMaxWindowLog);
   }
 
-  std::span<const uint8_t> next() override {
-    ZSTD_outBuffer output{out_.data(), out_.size(), 0};
+  size_t read(std::span<uint8_t> into) override {
+    ZSTD_outBuffer output{into.data(), into.size(), 0};
     while (output.pos == 0) {
       if (input_.pos == input_.size && !flushing_) {
         std::span<const uint8_t> block = blob_.next();
         if (block.empty()) {
           if (pending_ != 0 || !any_) fail_data("the zstd data ends early", blob_.path());
-          return {};
+          return 0;
         }
         any_ = true;
         input_ = {block.data(), block.size(), 0};
@@ -37,13 +41,12 @@ class ZstdDecoder : public Decoder {
       // A full output buffer may hide bytes that the context still holds.
       flushing_ = output.pos == output.size && pending_ != 0;
     }
-    return {out_.data(), output.pos};
+    return output.pos;
   }
 
  private:
   BlobFile& blob_;
   std::unique_ptr<ZSTD_DCtx, FreeContext> context_;
-  std::vector<uint8_t> out_;
   ZSTD_inBuffer input_{nullptr, 0, 0};
   size_t pending_ = 0;  // 0 exactly at the end of a frame
   bool flushing_ = false;
