@@ -40,7 +40,6 @@ export class ConfDir {
   #poll: NodeJS.Timeout | undefined;
   #soon: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
-  #opened = false;
   #closed = false;
 
   constructor(dir: string, onChange: (loaded: LoadedConf) => void = () => {}) {
@@ -55,7 +54,6 @@ export class ConfDir {
   /** Reads the directory and starts to watch it. Keeps no process alive. */
   async open(): Promise<void> {
     await this.refresh();
-    this.#opened = true;
     if (this.#closed) return;
     this.#poll = setInterval(() => void this.refresh(), POLL_MS).unref();
   }
@@ -95,7 +93,7 @@ export class ConfDir {
         const network = await this.#read(file);
         return { network, file, skipped };
       } catch (error) {
-        if (this.#opened && (await isFresh(file))) {
+        if (this.#current.network && (await isFresh(file))) {
           this.#later(SETTLE_MS);
           return undefined;
         }
@@ -133,7 +131,8 @@ export class ConfDir {
         .map((entry) => join(dir, entry.name))
         .sort();
     } catch (error) {
-      if (!isMissing(error)) problems.push(`${dir}: ${messageOf(error)}`);
+      const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      if (!missing) problems.push(`${dir}: ${messageOf(error)}`);
       return [];
     }
   }
@@ -175,9 +174,4 @@ async function isFresh(file: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function isMissing(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOENT' || code === 'ENOTDIR';
 }

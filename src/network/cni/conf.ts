@@ -162,6 +162,7 @@ function check<S extends v.GenericSchema>(
   input: unknown,
   file: string,
 ): v.InferOutput<S> {
+  if (!isObject(input)) throw bad(file, '', 'not an object');
   const result = v.safeParse(schema, input, { abortEarly: true });
   if (result.success) return result.output;
   const issue = result.issues[0];

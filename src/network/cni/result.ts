@@ -28,7 +28,7 @@ const legacyIp = v.nullish(
     routes: list(v.looseObject({ dst: v.string(), gw: text })),
   }),
 );
-const legacySchema = v.looseObject({ ip4: legacyIp, ip6: legacyIp, dns: v.unknown() });
+const legacySchema = v.looseObject({ ip4: legacyIp, ip6: legacyIp, dns: v.optional(v.unknown()) });
 
 /**
  * What a plugin printed for ADD, in the form of the version that the network is run with: the next

@@ -26,10 +26,15 @@ export class PluginVersions {
    */
   async negotiate(network: NetworkConf): Promise<CniVersion> {
     const types = [...new Set(network.plugins.map((plugin) => plugin.type))];
+    // All of them to the end: no plugin runs on when this has returned.
+    const spoken = await Promise.allSettled(
+      types.map((type) => this.#versionsOf(network.name, type)),
+    );
     let left = network.versions;
-    const spoken = await Promise.all(types.map((type) => this.#versionsOf(network.name, type)));
     for (const [i, type] of types.entries()) {
-      const versions = spoken[i];
+      const answer = spoken[i];
+      if (answer?.status === 'rejected') throw answer.reason;
+      const versions = answer?.value;
       const before = left;
       if (versions) left = left.filter((version) => versions.includes(version));
       if (left.length > 0) continue;
