@@ -121,6 +121,13 @@ Napi::Value link_exists(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), coracle::link_exists(JsField(info[0], "name").string()));
 }
 
+Napi::Value delete_udp_flows(const Napi::CallbackInfo& info) {
+  return job<UdpFlows, Nothing>(
+      info.Env(), [&] { return read_udp_flows(JsField(info[0], "flows")); },
+      [](const UdpFlows& flows, Nothing*) { return to_failure(coracle::delete_udp_flows(flows)); },
+      undefined);
+}
+
 Napi::Value kill_process(const Napi::CallbackInfo& info) {
   const pid_t pid = static_cast<pid_t>(JsField(info[0], "pid").integer(1, INT_MAX));
   const uint64_t ticks = JsField(info[1], "startTicks").u64();
@@ -266,6 +273,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("connectPod", connect_pod);
   add("deleteLink", delete_link);
   add("linkExists", link_exists);
+  add("deleteUdpFlows", delete_udp_flows);
   add("applyLayer", apply_layer);
   add("killProcess", kill_process);
   return exports;

@@ -155,6 +155,17 @@ VethSpec read_veth(const JsField& spec) {
   return out;
 }
 
+UdpFlows read_udp_flows(const JsField& flows) {
+  UdpFlows out;
+  const JsField ports = flows.get("ports");
+  for (uint32_t i = 0; i < ports.length(); i++) {
+    out.ports.push_back(static_cast<uint16_t>(ports.at(i).integer(1, UINT16_MAX)));
+  }
+  out.pods = flows.get("pods").strings();
+  out.untranslated = flows.get("untranslated").boolean();
+  return out;
+}
+
 ApplyLayerOptions read_layer(const JsField& options) {
   ApplyLayerOptions out;
   out.blob = options.get("blob").string();

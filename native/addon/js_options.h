@@ -21,6 +21,7 @@ SeccompProfile read_seccomp_profile(const JsField& spec);
 std::vector<DeviceRule> read_device_rules(const JsField& rules);
 BridgeSpec read_bridge(const JsField& spec);
 VethSpec read_veth(const JsField& spec);
+UdpFlows read_udp_flows(const JsField& flows);
 ApplyLayerOptions read_layer(const JsField& options);  // without `cancelled`
 
 }  // namespace coracle

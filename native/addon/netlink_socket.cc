@@ -38,8 +38,8 @@ Socket::~Socket() {
   if (owned_) ::close(fd_);
 }
 
-Status Socket::open() {
-  fd_ = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+Status Socket::open(int protocol) {
+  fd_ = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   if (fd_ < 0) return {errno, {}};
   owned_ = true;
   return configure();

@@ -1,4 +1,4 @@
-// A blocking NETLINK_ROUTE socket with acknowledgements, dumps and the kernel's error texts.
+// A blocking netlink socket with acknowledgements, dumps and the kernel's error texts.
 #ifndef CORACLE_NATIVE_ADDON_NETLINK_SOCKET_H_
 #define CORACLE_NATIVE_ADDON_NETLINK_SOCKET_H_
 
@@ -33,8 +33,8 @@ class Socket {
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
 
-  // In the network namespace of the calling thread.
-  Status open();
+  // In the network namespace of the calling thread. NETLINK_ROUTE or NETLINK_NETFILTER.
+  Status open(int protocol = NETLINK_ROUTE);
   // Uses a descriptor that stays the caller's. EPROTOTYPE: it is no NETLINK_ROUTE socket.
   Status borrow(int fd);
   int fd() const { return fd_; }

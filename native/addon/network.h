@@ -55,6 +55,17 @@ NetError connect_pod(const VethSpec& spec);
 // Deletes a link and waits for it to be gone (about 20 ms). A missing link is no error.
 NetError delete_link(const std::string& name);
 
+struct UdpFlows {
+  std::vector<uint16_t> ports;    // of the host, which the flows were first sent to
+  std::vector<std::string> pods;  // flows that lead to one of these addresses
+  bool untranslated = false;      // flows that lead to where they were sent
+};
+
+// Makes the kernel forget tracked UDP flows to these ports. A flow keeps the translation that it
+// began with for as long as its client keeps sending, whatever rules come and go. Reads the whole
+// table of connections. EINVAL: a malformed address; needs CONFIG_NF_CT_NETLINK.
+NetError delete_udp_flows(const UdpFlows& wanted);
+
 // Looks a name up without taking the RTNL lock: cheap enough for the event loop.
 bool link_exists(const std::string& name);
 

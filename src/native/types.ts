@@ -327,6 +327,16 @@ export interface ApplyLayerResult {
   entries: number;
 }
 
+/** Tracked UDP flows that keep a translation which is no longer right. */
+export interface UdpFlows {
+  /** Ports of the host that they were first sent to. */
+  ports: number[];
+  /** Those that lead to one of these addresses. */
+  pods: string[];
+  /** And those that lead to where they were sent. */
+  untranslated: boolean;
+}
+
 export interface Addon {
   startMonitor(spawn: MonitorSpawn): MonitorConnection;
   connectMonitor(socket: string): MonitorConnection;
@@ -342,6 +352,8 @@ export interface Addon {
   /** Deletes a link; a missing one is no error. Waits for the kernel's grace period (~20 ms). */
   deleteLink(name: string): Promise<void>;
   linkExists(name: string): boolean;
+  /** Forgets tracked flows; reads the kernel's whole table of connections. */
+  deleteUdpFlows(flows: UdpFlows): Promise<void>;
   applyLayer(options: ApplyLayerOptions, signal?: AbortSignal): Promise<ApplyLayerResult>;
   /** kill(2) through a pidfd that was checked against the start time in /proc/PID/stat. */
   killProcess(pid: number, startTicks: bigint, signal: number): void;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { closeSync } from 'node:fs';
-import { CoracleError, invalid, messageOf } from '../errors.ts';
+import { CoracleError, invalid, messageOf, throwIfAborted } from '../errors.ts';
 import type { Addon } from '../native/types.ts';
 import {
   formatAddress,
@@ -11,11 +11,14 @@ import {
   podRange,
   type Subnet,
 } from './cidr.ts';
+import { forwardingBlocked } from './forward-policy.ts';
 import { type AddressTable, HostLocal } from './host-local.ts';
+import { HostPorts } from './host-ports.ts';
 import { chooseSubnet, hostRoutes, type Route, uplinkMtu } from './host-routes.ts';
-import { setHostSysctls } from './host-sysctls.ts';
+import { routeLoopback, setHostSysctls } from './host-sysctls.ts';
 import type {
   AttachRequest,
+  Bandwidth,
   LivePod,
   NetworkReadiness,
   PodNetwork,
@@ -31,19 +34,23 @@ import {
 export interface EmbeddedNetworkOptions {
   readonly addon: Pick<
     Addon,
-    'ensureBridge' | 'connectPod' | 'deleteLink' | 'linkExists' | 'spawn'
+    'ensureBridge' | 'connectPod' | 'deleteLink' | 'linkExists' | 'spawn' | 'deleteUdpFlows'
   >;
   readonly addresses: AddressTable;
   /** Name of the bridge, at most 15 bytes; default "coracle0". */
   readonly bridge?: string | undefined;
-  /** IPv4, "10.88.0.0/16". Absent: one that collides with no route, chosen once and kept. */
+  /**
+   * IPv4, "10.88.0.0/16". Absent: one that collides with no route, chosen once and kept. "none":
+   * pods have IPv6 alone.
+   */
   readonly subnet?: string | undefined;
   /** IPv6, "fd00:88::/64". Absent: pods have no IPv6 addresses but link-local ones. */
   readonly subnet6?: string | undefined;
   /** Bytes. Absent: that of the link behind the default route, or 1500. */
   readonly mtu?: number | undefined;
-  /** Changes the host's sysctls; tests put their own here. */
+  /** Change the host's sysctls; tests put their own here. */
   readonly setHostSysctls?: typeof setHostSysctls;
+  readonly routeLoopback?: typeof routeLoopback;
 }
 
 /** How long `ready` believes that bridge and rules are as they were made, ms. */
@@ -65,12 +72,13 @@ interface HostSide {
 
 /**
  * The network of a host without CNI configuration: one bridge, a veth pair for each pod, addresses
- * from the store, masquerade by nftables. Nothing is made on the host before the first pod needs it.
+ * from the store, masquerade and host ports by nftables. Nothing is made on the host before the first pod needs it.
  */
 export class EmbeddedNetwork implements PodNetworkProvider {
   readonly #options: EmbeddedNetworkOptions;
   readonly #bridge: string;
   readonly #addresses: HostLocal;
+  readonly #ports: HostPorts;
   #hostSide: Promise<HostSide> | undefined;
   /** Why the host side could not be made; empty if it could or was not tried. */
   #failure = '';
@@ -87,58 +95,94 @@ export class EmbeddedNetwork implements PodNetworkProvider {
     if (mtu !== undefined && !(Number.isInteger(mtu) && mtu >= 576 && mtu <= 65535)) {
       throw invalid('network.mtu', mtu, 'is not between 576 and 65535');
     }
-    if (subnet !== undefined) readSubnet('network.subnet', subnet, 4);
+    if (subnet !== undefined && subnet !== 'none') readSubnet('network.subnet', subnet, 4);
     if (subnet6 !== undefined) readSubnet('network.subnet6', subnet6, 6);
+    if (subnet === 'none' && subnet6 === undefined) {
+      throw invalid('network.subnet', subnet, 'needs network.subnet6');
+    }
     this.#addresses = new HostLocal(options.addresses);
+    this.#ports = new HostPorts({ routeLoopback, ...options, bridge: this.#bridge });
   }
 
   /** Tries a failed set-up again, and repairs what others have removed. */
   async ready(): Promise<NetworkReadiness> {
+    if (!this.#hostSide && !this.#failure) return { ok: true, reason: await probeMasquerade() };
+    return this.#verified(VERIFY_AFTER_MS);
+  }
+
+  async #verified(maxAgeMs: number): Promise<NetworkReadiness> {
     try {
-      if (!this.#hostSide && !this.#failure) return { ok: true, reason: await probeMasquerade() };
-      const { degraded } = await this.#ensureHostSide(VERIFY_AFTER_MS);
-      return { ok: true, reason: degraded };
+      const { degraded } = await this.#ensureHostSide(maxAgeMs);
+      return { ok: true, reason: join([degraded, this.#ports.problem]) };
     } catch (error) {
       return { ok: false, reason: messageOf(error) };
     }
   }
 
-  async attach({ sandboxId, podPid, connection }: AttachRequest): Promise<PodNetwork> {
-    const { subnets, mtu } = await this.#ensureHostSide(Number.POSITIVE_INFINITY);
-    const ips = await this.#addresses.allocate(sandboxId, subnets);
+  async attach(request: AttachRequest): Promise<PodNetwork> {
+    const { sandboxId, hostPorts, signal } = request;
+    refuseBandwidth(request.bandwidth);
+    if (this.#addresses.holds(sandboxId)) {
+      throw new CoracleError('AlreadyExists', `sandbox ${sandboxId} is attached already`);
+    }
+    this.#ports.reserve(sandboxId, hostPorts);
     try {
-      const mac = macOf(ips[0] ?? '');
-      const gateways = subnets.map((subnet) => formatAddress(gatewayOf(subnet)));
-      const socket = await connection.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE);
-      try {
-        await this.#options.addon.connectPod({
-          hostName: hostLinkName(sandboxId),
-          podName: POD_LINK,
-          bridge: this.#bridge,
-          podPid,
-          mtu,
-          mac,
-          addresses: subnets.map((subnet, i) => `${ips[i]}/${subnet.prefix}`),
-          gateways,
-          podNetlinkFd: socket,
-        });
-      } finally {
-        closeSync(socket);
-      }
-      return { ips: [...ips], interfaceName: POD_LINK, mac, gateway: gateways[0] ?? '' };
+      const side = await this.#ensureHostSide(Number.POSITIVE_INFINITY);
+      const ips = await this.#addresses.allocate(sandboxId, side.subnets);
+      throwIfAborted(signal);
+      // First, since a link cannot be taken back without waiting for the kernel.
+      await this.#ports.open(sandboxId, ips);
+      throwIfAborted(signal);
+      return await this.#connect(request, side, ips);
     } catch (error) {
-      await this.#addresses.release(sandboxId);
+      // What cannot be taken back now is still the sandbox's, until a later `detach`.
+      await this.detach(sandboxId).catch(() => {});
       throw error;
     }
   }
 
-  /** The veth pair is not touched: it dies with the pod's namespace. */
+  async #connect(
+    { sandboxId, podPid, connection }: AttachRequest,
+    { subnets, mtu }: HostSide,
+    ips: readonly string[],
+  ): Promise<PodNetwork> {
+    const mac = macOf(ips[0] ?? '');
+    const gateways = subnets.map((subnet) => formatAddress(gatewayOf(subnet)));
+    const socket = await connection.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE);
+    try {
+      await this.#options.addon.connectPod({
+        hostName: hostLinkName(sandboxId),
+        podName: POD_LINK,
+        bridge: this.#bridge,
+        podPid,
+        mtu,
+        mac,
+        addresses: subnets.map((subnet, i) => `${ips[i]}/${subnet.prefix}`),
+        gateways,
+        podNetlinkFd: socket,
+      });
+    } finally {
+      closeSync(socket);
+    }
+    return { ips: [...ips], interfaceName: POD_LINK, mac, gateway: gateways[0] ?? '' };
+  }
+
+  /**
+   * The veth pair is not touched: it dies with the pod's namespace. An address is free once no
+   * host port leads to it any more.
+   */
   async detach(sandboxId: string): Promise<void> {
+    await this.#ports.close(sandboxId);
     await this.#addresses.release(sandboxId);
   }
 
+  /** What is left of the host side is made again, for the living and without the dead. */
   async recover(live: readonly LivePod[]): Promise<void> {
-    await this.#addresses.reclaim(live.map((pod) => pod.sandboxId));
+    const own = live.filter((pod) => this.#addresses.holds(pod.sandboxId));
+    await this.#addresses.reclaim(own.map((pod) => pod.sandboxId));
+    if (own.length === 0 && !this.#options.addon.linkExists(this.#bridge)) return;
+    this.#ports.adopt(own);
+    await this.#verified(0);
   }
 
   describe(): Record<string, unknown> {
@@ -161,6 +205,8 @@ export class EmbeddedNetwork implements PodNetworkProvider {
     }
     await this.#hostSide?.catch(() => {});
     this.#hostSide = undefined;
+    this.#ports.adopt([]);
+    await this.#ports.restore([]);
     const failure = await removeMasquerade(this.#options.addon, this.#bridge);
     if (this.#options.addon.linkExists(this.#bridge)) {
       await this.#options.addon.deleteLink(this.#bridge);
@@ -205,21 +251,26 @@ export class EmbeddedNetwork implements PodNetworkProvider {
     });
     const ipv6 = subnets.some((subnet) => subnet.family === 6);
     const setSysctls = this.#options.setHostSysctls ?? setHostSysctls;
-    const [reasons, masquerade] = await Promise.all([
+    const [reasons, ...others] = await Promise.all([
       setSysctls({ bridge: this.#bridge, ipv6, routes }),
       installMasquerade(addon, { bridge: this.#bridge, subnets }),
+      forwardingBlocked(addon, this.#bridge),
+      this.#ports.restore(subnets).then(() => '', messageOf),
     ]);
-    const degraded = [...reasons, masquerade].filter((reason) => reason !== '').join('; ');
-    return { subnets, mtu, degraded, madeAt: performance.now() };
+    return { subnets, mtu, degraded: join([...reasons, ...others]), madeAt: performance.now() };
   }
 
   async #subnets(routes: readonly Route[]): Promise<Subnet[]> {
     const { subnet, subnet6 } = this.#options;
-    const v4 =
-      subnet === undefined
-        ? await this.#chosenSubnet(routes)
-        : readSubnet('network.subnet', subnet, 4);
-    return subnet6 === undefined ? [v4] : [v4, readSubnet('network.subnet6', subnet6, 6)];
+    return [
+      ...(subnet === 'none' ? [] : [await this.#subnet4(subnet, routes)]),
+      ...(subnet6 === undefined ? [] : [readSubnet('network.subnet6', subnet6, 6)]),
+    ];
+  }
+
+  async #subnet4(subnet: string | undefined, routes: readonly Route[]): Promise<Subnet> {
+    if (subnet !== undefined) return readSubnet('network.subnet', subnet, 4);
+    return this.#chosenSubnet(routes);
   }
 
   /** A choice is kept for good: pods that outlive a restart live in it. */
@@ -238,6 +289,20 @@ export class EmbeddedNetwork implements PodNetworkProvider {
     await addresses.put('subnet', { kind: 'subnet', subnet: formatSubnet(chosen) });
     return chosen;
   }
+}
+
+/** Nothing here limits traffic; to take the limit and not keep it would be worse than to refuse. */
+function refuseBandwidth({ ingress, egress }: Bandwidth): void {
+  if (ingress === undefined && egress === undefined) return;
+  const annotation = `kubernetes.io/${ingress === undefined ? 'egress' : 'ingress'}-bandwidth`;
+  throw new CoracleError(
+    'Unimplemented',
+    `annotation ${annotation}: the embedded network limits no traffic; CNI plugins do`,
+  );
+}
+
+function join(reasons: readonly string[]): string {
+  return reasons.filter((reason) => reason !== '').join('; ');
 }
 
 function readSubnet(field: string, text: string, family: 4 | 6): Subnet {

@@ -69,6 +69,10 @@ export class HostLocal {
     return this.#holdings.size;
   }
 
+  holds(sandboxId: string): boolean {
+    return this.#holdings.has(sandboxId);
+  }
+
   /**
    * One address of each subnet, in their order, without prefix lengths.
    *

@@ -15,7 +15,9 @@ export interface HostSysctls {
 
 /**
  * Makes the host forward packets, which outbound traffic of pods needs, and deaf to what pods
- * claim to be routers. Forwarding stays on for good: what else on the host has come to rely on it
+ * claim to be routers: one that sends an advertisement would become the host's IPv6 router
+ * (CVE-2020-10749). The bridge's link-local address is not checked for duplicates, since until that
+ * is over the host finds no neighbour on it. Forwarding stays on for good: what else on the host has come to rely on it
  * meanwhile nobody knows.
  *
  * @returns the reasons for what could not be done.
@@ -27,7 +29,10 @@ export async function setHostSysctls({ bridge, ipv6, routes }: HostSysctls): Pro
       if (ipv6) await enableIpv6Forwarding(routes);
     })),
     ...(await attempt('the host listens to router advertisements of pods', () =>
-      refuseAdvertisements(bridge),
+      ensureIpv6(bridge, 'accept_ra', '0'),
+    )),
+    ...(await attempt('IPv6 of pods works a second late', () =>
+      ensureIpv6(bridge, 'accept_dad', '0'),
     )),
   ];
 }
@@ -38,6 +43,20 @@ async function attempt(consequence: string, action: () => Promise<void>): Promis
     return [];
   } catch (error) {
     return [`${consequence}: ${messageOf(error)}`];
+  }
+}
+
+/**
+ * Lets the bridge route packets from 127.0.0.0/8 (kernel, networking/ip-sysctl: route_localnet),
+ * which otherwise never leave the loopback interface. Stopping that where the bridge is gone is no
+ * error.
+ */
+export async function routeLoopback(bridge: string, on: boolean): Promise<void> {
+  const file = `/proc/sys/net/ipv4/conf/${bridge}/route_localnet`;
+  try {
+    await ensure(file, on ? '1' : '0');
+  } catch (error) {
+    if (on || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }
 
@@ -54,12 +73,11 @@ async function enableIpv6Forwarding(routes: readonly Route[]): Promise<void> {
   await ensure(`${IPV6_CONF}/all/forwarding`, '1');
 }
 
-/** Else a pod that sends one becomes the host's IPv6 router (the attack of CVE-2020-10749). */
-async function refuseAdvertisements(bridge: string): Promise<void> {
+/** Sets a link's sysctl; a host without IPv6 has no such file. */
+async function ensureIpv6(link: string, name: string, value: string): Promise<void> {
   try {
-    await ensure(`${IPV6_CONF}/${bridge}/accept_ra`, '0');
+    await ensure(`${IPV6_CONF}/${link}/${name}`, value);
   } catch (error) {
-    // A host without IPv6 has no such file.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }

@@ -1,14 +1,8 @@
-import { access, constants } from 'node:fs/promises';
-import { messageOf } from '../errors.ts';
-import type { Addon } from '../native/types.ts';
 import { formatSubnet, type Subnet } from './cidr.ts';
+import { findNft, NFT_MISSING, runNft, type Spawner } from './nft.ts';
 
 /** The bridge of the table that is called `coracle`; every other bridge has its own table. */
 export const DEFAULT_BRIDGE = 'coracle0';
-
-const NFT_PATHS = ['/usr/sbin/nft', '/sbin/nft', '/usr/bin/nft', '/usr/local/sbin/nft'];
-const NFT_MISSING = 'nft (Debian package nftables) is not installed';
-const NFT_TIMEOUT_MS = 10_000;
 
 export interface MasqueradeSpec {
   readonly bridge: string;
@@ -56,10 +50,7 @@ ${masquerade.join('\n')}
  *
  * @returns '' or, where it cannot be done, the reason; pods reach the host and each other anyway.
  */
-export async function installMasquerade(
-  addon: Pick<Addon, 'spawn'>,
-  spec: MasqueradeSpec,
-): Promise<string> {
+export async function installMasquerade(addon: Spawner, spec: MasqueradeSpec): Promise<string> {
   return explain(await runNft(addon, ruleset(spec)));
 }
 
@@ -73,38 +64,7 @@ function explain(failure: string): string {
 }
 
 /** Removes the table; a missing one is no error. Returns '' or the reason for a failure. */
-export function removeMasquerade(addon: Pick<Addon, 'spawn'>, bridge: string): Promise<string> {
+export function removeMasquerade(addon: Spawner, bridge: string): Promise<string> {
   const table = `table inet ${tableName(bridge)}`;
   return runNft(addon, `${table}\ndelete ${table}\n`);
-}
-
-async function runNft(addon: Pick<Addon, 'spawn'>, script: string): Promise<string> {
-  const nft = await findNft();
-  if (nft === undefined) return NFT_MISSING;
-  try {
-    const result = await addon.spawn({
-      file: nft,
-      argv: ['nft', '-f', '-'],
-      env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C'],
-      stdin: script,
-      timeoutMs: NFT_TIMEOUT_MS,
-      maxOutput: 16 * 1024,
-    });
-    if (result.timedOut) return `nft did not end within ${NFT_TIMEOUT_MS / 1000} s`;
-    if (result.exitCode === 0) return '';
-    return `nft: ${result.stderr.trim().split('\n')[0] || `exit code ${result.exitCode}`}`;
-  } catch (error) {
-    return `nft: ${messageOf(error)}`;
-  }
-}
-
-async function findNft(): Promise<string | undefined> {
-  for (const path of NFT_PATHS) {
-    const found = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (found) return path;
-  }
-  return undefined;
 }

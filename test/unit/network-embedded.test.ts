@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { test } from 'node:test';
 import { CoracleError } from '../../src/errors.ts';
-import type { BridgeSpec, VethSpec } from '../../src/native/types.ts';
+import type { BridgeSpec, UdpFlows, VethSpec } from '../../src/native/types.ts';
 import {
   EmbeddedNetwork,
   type EmbeddedNetworkOptions,
@@ -17,10 +17,13 @@ class FakeHost {
   readonly links = new Set<string>();
   readonly bridges: BridgeSpec[] = [];
   readonly veths: VethSpec[] = [];
+  /** What changes rules. */
   readonly scripts: string[] = [];
+  readonly forgotten: UdpFlows[] = [];
   bridgeError: Error | undefined;
   vethError: Error | undefined;
   nftExit = 0;
+  routesLoopback = false;
   sysctlFailures: string[] = [];
 
   async ensureBridge(spec: BridgeSpec): Promise<void> {
@@ -41,8 +44,11 @@ class FakeHost {
   linkExists(name: string): boolean {
     return this.links.has(name);
   }
-  async spawn({ stdin = '' }: { stdin?: string }) {
-    this.scripts.push(stdin);
+  async deleteUdpFlows(flows: UdpFlows): Promise<void> {
+    this.forgotten.push(flows);
+  }
+  async spawn({ argv, stdin = '' }: { argv: string[]; stdin?: string }) {
+    if (argv[1] === '-f') this.scripts.push(stdin);
     return { exitCode: this.nftExit, stdout: '', stderr: 'no permission', timedOut: false };
   }
 }
@@ -66,6 +72,9 @@ function setUp(options: Partial<EmbeddedNetworkOptions> = {}) {
     subnet: '10.9.0.0/24',
     mtu: 1400,
     setHostSysctls: async () => host.sysctlFailures,
+    routeLoopback: async (_, on) => {
+      host.routesLoopback = on;
+    },
     ...options,
   });
   const monitor = new FakeMonitor();
