@@ -10,6 +10,12 @@ export { type ContainerOptions, Pod } from './embed/pod.ts';
 export { type Images, type OpenOptions, type PodOptions, Runtime } from './embed/runtime.ts';
 export type { Stdio, StdioOptions } from './embed/stdio.ts';
 export { CoracleError, type ErrorKind } from './errors.ts';
-export type { ImageStatus, PullOptions, PullProgress, RegistryAuth } from './image/images.ts';
+export type {
+  ImageStatus,
+  LayerProgress,
+  PullOptions,
+  PullProgress,
+  RegistryAuth,
+} from './image/images.ts';
 export type { ContainerEvent, ContainerEventType } from './runtime/events.ts';
 export type * from './spec/config.ts';

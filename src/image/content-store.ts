@@ -1,9 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
-import { CoracleError, notFound, throwIfAborted } from '../errors.ts';
+import { mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { CoracleError, notFound } from '../errors.ts';
 import { type Digest, hexOf, isDigest } from './digest.ts';
+import { blocksOf, type DiskUsage, Inventory } from './disk-usage.ts';
+import { PartialBlob, TooLargeError } from './partial-blob.ts';
 
 export interface ExpectedBlob {
   digest?: Digest | undefined;
@@ -15,26 +17,40 @@ export interface ExpectedBlob {
   what: string;
 }
 
+interface Blob extends DiskUsage {
+  size: number;
+  /** Unix time in ms when it came. */
+  since: number;
+}
+
 /**
  * Blobs by digest: `blobs/sha256/<hex>` below a root directory. A blob is written in `ingest/`,
  * checked while it streams, made durable, and only then renamed to its name: what is under a name
- * is whole.
+ * is whole. What is there is known without looking at the disk: nobody else changes it.
+ *
+ * In `ingest/`, a file named by a digest is the beginning of that blob, kept for the next pull that
+ * wants it; any other belongs to somebody at work.
  */
 export class ContentStore {
   readonly #blobs: string;
   readonly #ingest: string;
+  readonly #stored = new Inventory<Digest, Blob>();
+  /** Files in `ingest/` by name. */
+  readonly #coming = new Inventory<string, DiskUsage & { since: number }>();
+  /** Blobs that were found to be damaged: as good as absent, until they are replaced. */
+  readonly #damaged = new Set<Digest>();
 
   private constructor(root: string) {
     this.#blobs = join(root, 'blobs', 'sha256');
     this.#ingest = join(root, 'ingest');
   }
 
-  /** Creates the directories and throws away what a crash left half written. */
+  /** Creates the directories, and throws away what a crash left that no pull can go on with. */
   static async open(root: string): Promise<ContentStore> {
     const store = new ContentStore(root);
-    await rm(store.#ingest, { recursive: true, force: true });
     await mkdir(store.#ingest, { recursive: true, mode: 0o700 });
     await mkdir(store.#blobs, { recursive: true, mode: 0o700 });
+    await Promise.all([store.#findBlobs(), store.#findPartials()]);
     return store;
   }
 
@@ -48,35 +64,29 @@ export class ContentStore {
   }
 
   /** Bytes, or undefined where there is no such blob. */
-  async size(digest: Digest): Promise<number | undefined> {
-    try {
-      return (await stat(this.path(digest))).size;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    }
+  size(digest: Digest): number | undefined {
+    return this.#damaged.has(digest) ? undefined : this.#stored.get(digest)?.size;
   }
 
   /** Reads a small blob and checks it. Throws NotFound, DataLoss, or FailedPrecondition by size. */
   async read(digest: Digest, limit: number): Promise<Buffer> {
-    let file: FileHandle;
-    try {
-      file = await open(this.path(digest), 'r');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw notFound('blob', digest);
+    const size = this.size(digest);
+    if (size === undefined) throw notFound('blob', digest);
+    if (size > limit) throw new TooLargeError(`blob ${digest}`, limit);
+    const bytes = await readFile(this.path(digest)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') throw this.distrust(digest, 'is gone from the disk');
       throw error;
+    });
+    if (createHash('sha256').update(bytes).digest('hex') !== hexOf(digest)) {
+      throw this.distrust(digest, 'has changed on disk');
     }
-    try {
-      const { size } = await file.stat();
-      if (size > limit) throw tooLarge(`blob ${digest}`, limit);
-      const bytes = await file.readFile();
-      if (createHash('sha256').update(bytes).digest('hex') !== hexOf(digest)) {
-        throw new CoracleError('DataLoss', `blob ${digest} has changed on disk`);
-      }
-      return bytes;
-    } finally {
-      await file.close();
-    }
+    return bytes;
+  }
+
+  /** Takes a blob as absent from now on, so that the next pull brings it again. Returns DataLoss. */
+  distrust(digest: Digest, why: string): CoracleError {
+    this.#damaged.add(digest);
+    return new CoracleError('DataLoss', `blob ${digest} ${why}`);
   }
 
   /**
@@ -93,66 +103,151 @@ export class ContentStore {
       beforeCommit?: (digest: Digest) => void;
     } = {},
   ): Promise<{ digest: Digest; size: number }> {
-    const scratch = this.scratchPath();
-    const limit = expected.size ?? expected.limit ?? Number.POSITIVE_INFINITY;
-    const hash = createHash('sha256');
-    let size = 0;
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
-    const file = await open(scratch, flags, 0o600);
+    const partial = await this.#openPartial(randomUUID());
     try {
-      try {
-        for await (const chunk of source) {
-          throwIfAborted(options.signal);
-          size += chunk.byteLength;
-          if (size > limit) throw tooLarge(expected.what, limit);
-          hash.update(chunk);
-          for (let at = 0; at < chunk.byteLength; ) {
-            at += (await file.write(chunk, at)).bytesWritten;
-          }
-          options.onBytes?.(chunk.byteLength);
-        }
-        throwIfAborted(options.signal);
-        await file.datasync();
-      } finally {
-        await file.close();
-      }
-      const digest: Digest = `sha256:${hash.digest('hex')}`;
-      if (expected.digest !== undefined && digest !== expected.digest) {
-        throw new CoracleError(
-          'DataLoss',
-          `${expected.what}: its digest is ${digest}, not ${expected.digest}`,
-        );
-      }
-      if (expected.size !== undefined && size !== expected.size) {
-        throw new CoracleError(
-          'DataLoss',
-          `${expected.what}: ${size} bytes came, not ${expected.size}`,
-        );
-      }
+      const { signal, onBytes } = options;
+      const limit = expected.size ?? expected.limit ?? Number.POSITIVE_INFINITY;
+      await partial.append(source, { limit, what: expected.what, signal, onBytes });
+      const digest = partial.digest();
+      const wrong = checkBlob(expected, digest, partial.offset);
+      if (wrong) throw wrong;
       options.beforeCommit?.(digest);
-      await rename(scratch, this.path(digest));
-      await syncDirectory(this.#blobs);
-      return { digest, size };
+      await this.commit(partial, digest);
+      return { digest, size: partial.offset };
     } catch (error) {
-      await rm(scratch, { force: true });
+      // What cannot be removed now goes at the next open.
+      await this.discard(partial).catch(() => undefined);
       throw error;
     }
   }
 
+  /**
+   * Opens what there is of a blob that did not come to its end, or an empty beginning. One caller
+   * at a time may have it, and ends with `commit`, `discard` or `suspend`.
+   */
+  resume(digest: Digest, signal?: AbortSignal): Promise<PartialBlob> {
+    return this.#openPartial(hexOf(digest), signal);
+  }
+
+  /** Gives a whole and checked partial its name, durably. */
+  async commit(partial: PartialBlob, digest: Digest): Promise<void> {
+    const bytes = await partial.sync();
+    await partial.close();
+    await rename(partial.path, this.path(digest));
+    this.#coming.delete(basename(partial.path));
+    this.#stored.set(digest, { size: partial.offset, bytes, inodes: 1, since: Date.now() });
+    this.#damaged.delete(digest);
+    await syncDirectory(this.#blobs);
+  }
+
+  /** Closes a partial and removes it. */
+  async discard(partial: PartialBlob): Promise<void> {
+    await partial.close();
+    await this.#removePartialFile(basename(partial.path));
+  }
+
+  /** Closes a partial and keeps it for the next who wants this blob. */
+  async suspend(partial: PartialBlob): Promise<void> {
+    if (partial.offset === 0) return this.discard(partial);
+    await partial.close();
+    await this.#measurePartial(basename(partial.path));
+  }
+
   /** The digests of all blobs. */
-  async list(): Promise<Digest[]> {
-    const names = await readdir(this.#blobs);
-    return names.map((name) => `sha256:${name}` as Digest).filter(isDigest);
+  list(): Digest[] {
+    return this.#stored.keys();
+  }
+
+  /** The digests of the partials that are kept, or at work. */
+  partials(): Digest[] {
+    return this.#coming.keys().map(digestNamed).filter(isDigest);
+  }
+
+  /** When a blob or a partial was last written, Unix time in ms. */
+  since(digest: Digest): number {
+    const found = this.#coming.get(hexOf(digest)) ?? this.#stored.get(digest);
+    return found?.since ?? Date.now();
   }
 
   /** A blob that is absent is no error. */
   async remove(digest: Digest): Promise<void> {
+    await unlinkIfThere(this.path(digest));
+    this.#stored.delete(digest);
+    this.#damaged.delete(digest);
+  }
+
+  removePartial(digest: Digest): Promise<void> {
+    return this.#removePartialFile(hexOf(digest));
+  }
+
+  /** Of blobs and of what is on its way to become one. */
+  usage(): DiskUsage {
+    const { total: blobs } = this.#stored;
+    const { total: coming } = this.#coming;
+    return { bytes: blobs.bytes + coming.bytes, inodes: blobs.inodes + coming.inodes };
+  }
+
+  async #openPartial(name: string, signal?: AbortSignal): Promise<PartialBlob> {
+    const grown = (size: number) =>
+      this.#coming.set(name, { bytes: blocksOf(size), inodes: 1, since: Date.now() });
+    if (this.#coming.get(name) === undefined) grown(0);
     try {
-      await unlink(this.path(digest));
+      return await PartialBlob.open(join(this.#ingest, name), grown, signal);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      await this.#measurePartial(name);
+      throw error;
     }
   }
+
+  async #removePartialFile(name: string): Promise<void> {
+    await unlinkIfThere(join(this.#ingest, name));
+    this.#coming.delete(name);
+  }
+
+  async #findBlobs(): Promise<void> {
+    const digests = (await readdir(this.#blobs)).map(digestNamed).filter(isDigest);
+    await Promise.all(
+      digests.map(async (digest) => {
+        const { size, blocks, mtimeMs } = await stat(this.path(digest));
+        this.#stored.set(digest, { size, bytes: blocks * 512, inodes: 1, since: mtimeMs });
+      }),
+    );
+  }
+
+  async #findPartials(): Promise<void> {
+    await Promise.all(
+      (await readdir(this.#ingest)).map(async (name) => {
+        if (isDigest(digestNamed(name))) await this.#measurePartial(name);
+        else await rm(join(this.#ingest, name), { recursive: true, force: true });
+      }),
+    );
+  }
+
+  async #measurePartial(name: string): Promise<void> {
+    try {
+      const { blocks, mtimeMs } = await stat(join(this.#ingest, name));
+      this.#coming.set(name, { bytes: blocks * 512, inodes: 1, since: mtimeMs });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      this.#coming.delete(name);
+    }
+  }
+}
+
+/** DataLoss where the bytes are not what was promised. */
+export function checkBlob(
+  expected: ExpectedBlob,
+  digest: Digest,
+  size: number,
+): CoracleError | undefined {
+  const { what } = expected;
+  if (expected.digest !== undefined && digest !== expected.digest) {
+    return new CoracleError('DataLoss', `${what}: its digest is ${digest}, not ${expected.digest}`);
+  }
+  if (expected.size !== undefined && size !== expected.size) {
+    return new CoracleError('DataLoss', `${what}: ${size} bytes came, not ${expected.size}`);
+  }
+  return undefined;
 }
 
 export async function syncDirectory(path: string): Promise<void> {
@@ -164,6 +259,14 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-function tooLarge(what: string, limit: number): CoracleError {
-  return new CoracleError('FailedPrecondition', `${what} has more than ${limit} bytes`);
+function digestNamed(hex: string): string {
+  return `sha256:${hex}`;
+}
+
+async function unlinkIfThere(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
 }

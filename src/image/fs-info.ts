@@ -7,25 +7,28 @@ export interface ImageFsInfo {
   mountpoint: string;
   /** Unix time in ms. */
   timestamp: number;
+  /**
+   * Bytes that the disk has allocated (du(1), not its --apparent-size) for blobs, for those that
+   * are on their way or were cut off, and for unpacked layers. The records in `meta/` and the
+   * directories of `blobs/` and `ingest/` themselves are not counted.
+   */
   usedBytes: number;
+  /** Files, directories and all else that these are made of; hard links once. */
   inodesUsed: number;
 }
 
-/** Blobs and unpacked layers, by the sizes that were taken when they were made. */
-export async function imageFsInfo(
+/** Adds up what is kept counted: neither looks at the disk nor grows with the number of images. */
+export function imageFsInfo(
   root: string,
   content: ContentStore,
   layers: LayerDirectories,
-): Promise<ImageFsInfo> {
-  let usedBytes = 0;
-  let inodesUsed = 0;
-  for (const layer of layers.list()) {
-    usedBytes += layer.size;
-    inodesUsed += layer.inodes;
-  }
-  for (const digest of await content.list()) {
-    usedBytes += (await content.size(digest)) ?? 0;
-    inodesUsed += 1;
-  }
-  return { mountpoint: root, timestamp: Date.now(), usedBytes, inodesUsed };
+): ImageFsInfo {
+  const blobs = content.usage();
+  const trees = layers.usage();
+  return {
+    mountpoint: root,
+    timestamp: Date.now(),
+    usedBytes: blobs.bytes + trees.bytes,
+    inodesUsed: blobs.inodes + trees.inodes,
+  };
 }

@@ -32,7 +32,7 @@ export interface LayerRecord {
   parent: Digest | null;
   /** Name of its directory under `layers/`: short, since overlay mounts list them all. */
   directory: number;
-  /** Bytes and inodes of its tree. */
+  /** Bytes that the disk has allocated for its directory, and the inodes in there. */
   size: number;
   inodes: number;
 }

@@ -1,20 +1,26 @@
 import { mkdir } from 'node:fs/promises';
-import { CoracleError, messageOf, notFound, throwIfAborted } from '../errors.ts';
+import { CoracleError, invalid, notFound, throwIfAborted } from '../errors.ts';
 import type { RegistryAuth } from './auth.ts';
 import { Collector } from './collect.ts';
 import { ContentStore } from './content-store.ts';
+import { isDigest } from './digest.ts';
+import { diskError, lacksSpace } from './disk-error.ts';
+import { Downloads } from './downloads.ts';
 import { type ImageFsInfo, imageFsInfo } from './fs-info.ts';
 import { Holds } from './holds.ts';
 import { type ImageRecord, imageMetadata, type MetadataStore } from './image-store.ts';
 import { importImages } from './import.ts';
 import { InFlight } from './in-flight.ts';
-import type { InstallParts } from './install.ts';
 import { type ImageAddon, LayerDirectories } from './layers.ts';
 import { type Lease, Leases } from './leases.ts';
 import { filterImages, findImage } from './lookup.ts';
 import { MAX_CONFIG_BYTES } from './manifest.ts';
+import { PullMetrics, type PullMetricsSnapshot } from './metrics.ts';
+import { PinnedImages } from './pinned.ts';
 import { hostPlatform, type Platform } from './platform.ts';
-import { type PullProgress, pullImage } from './pull.ts';
+import type { PullProgress } from './progress.ts';
+import { type PullParts, type PullRequest, pullImage } from './pull.ts';
+import { PullTracker } from './pull-tracker.ts';
 import { ImageRecords, type ImageStatus, statusOf } from './records.ts';
 import { formatReference, parseReference } from './reference.ts';
 import { Registries } from './registry.ts';
@@ -22,7 +28,8 @@ import { Unpacker } from './unpack.ts';
 
 export type { RegistryAuth } from './auth.ts';
 export type { ImageFsInfo } from './fs-info.ts';
-export type { PullProgress } from './pull.ts';
+export type { PullMetricsSnapshot } from './metrics.ts';
+export type { LayerProgress, PullProgress } from './progress.ts';
 export type { ImageStatus } from './records.ts';
 
 export interface ImagesOptions {
@@ -32,63 +39,100 @@ export interface ImagesOptions {
   native: ImageAddon;
   /** Default: this host's. */
   platform?: Platform;
-  /** Told what could not be removed; the next removal and the next start try again. */
-  onLeftover?: (error: unknown) => void;
+  /** Directories of `<host>/hosts.toml` files; default: none. */
+  registryConfigDirs?: readonly string[];
+  /** A pull that gets no byte for so long is given up, ms; 0 for never. Default: 300,000. */
+  progressTimeoutMs?: number;
+  /** Blobs that one pull fetches at once; default: 3. */
+  maxDownloads?: number;
+  /** Names of images that garbage collectors must not remove; default: none. */
+  pinned?: readonly string[];
+  /**
+   * Told of files that could not be removed, which every later removal and the next start try
+   * again, and of images whose files are gone.
+   */
+  onProblem?: (error: unknown) => void;
 }
 
 export interface PullOptions {
   auth?: RegistryAuth | undefined;
   signal?: AbortSignal | undefined;
+  /** Called at most about 20 times a second, and at last before the pull resolves. */
   onProgress?: ((progress: PullProgress) => void) | undefined;
+}
+
+interface ServiceParts extends PullParts {
+  readonly root: string;
+  readonly layers: LayerDirectories;
+  readonly leases: Leases;
+  readonly holds: Holds;
+  readonly registries: Registries;
+  readonly metrics: PullMetrics;
+  readonly pinned: PinnedImages;
+  readonly onProblem: (error: unknown) => void;
 }
 
 /** Holds removed images after a restart, until the containers that use them have said so. */
 const RECOVERY = '(recovery)';
+/** What a pull has left that was cut off waits so long for the next one, ms. */
+const KEEP_REMNANTS = 24 * 3_600_000;
+/** How often remnants are looked through, ms. */
+const REMNANTS_INTERVAL = 3_600_000;
 
 /**
  * The images of one root directory. What `status` and `list` show is whole: recorded durably, all
  * its layers unpacked. One process at a time may have a root open.
  */
 export class ImageService {
-  readonly #root: string;
-  readonly #parts: InstallParts & { layers: LayerDirectories };
-  readonly #leases: Leases;
-  readonly #holds: Holds;
-  readonly #onLeftover: (error: unknown) => void;
-  readonly #registries = new Registries({
-    configDirs: ['/etc/coracle/certs.d'],
-    progressTimeoutMs: 300_000,
-  });
+  readonly #parts: ServiceParts;
   readonly #pulls = new InFlight<ImageRecord>();
+  /** Of the pulls that can be joined, by their key. */
+  readonly #trackers = new Map<string, PullTracker>();
+  readonly #imports = new InFlight<ImageRecord[]>();
+  #importCount = 0;
+  #recovered = false;
+  readonly #remnantsTimer: NodeJS.Timeout;
 
-  constructor(
-    root: string,
-    parts: InstallParts & { layers: LayerDirectories },
-    leases: Leases,
-    holds: Holds,
-    onLeftover: (error: unknown) => void,
-  ) {
-    this.#root = root;
+  constructor(parts: ServiceParts) {
     this.#parts = parts;
-    this.#leases = leases;
-    this.#holds = holds;
-    this.#onLeftover = onLeftover;
+    const { collector, onProblem } = parts;
+    this.#remnantsTimer = setInterval(() => {
+      collector.sweep({ spare: KEEP_REMNANTS }).catch(onProblem);
+    }, REMNANTS_INTERVAL).unref();
   }
 
   /**
    * Pulls an image by tag or digest, also where it is there already: a tag may have moved. Callers
-   * that want the same at once share one pull, and its progress is the first one's.
+   * that want the same with the same credentials at once share one pull, each with its own signal
+   * and its own reports. Throws what `pullImage` does, ResourceExhausted (DiskFull), Cancelled.
    */
   async pull(name: string, options: PullOptions = {}): Promise<{ imageRef: string }> {
     const { auth, signal, onProgress } = options;
+    if (isDigest(name)) throw invalid('image', name, 'is the id of an image; a pull takes a name');
     const reference = parseReference(name);
+    const access = JSON.stringify([reference.registry, auth ?? null]);
     const key = JSON.stringify([formatReference(reference), auth ?? null]);
-    const record = await this.#pulls.run(key, signal, (shared) =>
-      this.#leased((lease) =>
-        pullImage(this.#parts, this.#registries, { reference, auth, onProgress }, lease, shared),
-      ),
-    );
-    return { imageRef: record.id };
+    const own = new AbortController();
+    const either = signal ? AbortSignal.any([signal, own.signal]) : own.signal;
+    const done = this.#pulls.run(key, either, (shared, before) => {
+      const tracker = new PullTracker();
+      this.#trackers.set(key, tracker);
+      const repository = this.#parts.registries.repository(reference, auth);
+      return this.#pull(key, { reference, repository, access, tracker }, shared, before);
+    });
+    const stop = this.#trackers.get(key)?.listen((progress) => {
+      try {
+        onProgress?.(progress);
+      } catch (error) {
+        // Its own caller's fault, and nobody else's who waits for this pull.
+        own.abort(error);
+      }
+    });
+    try {
+      return { imageRef: (await done).id };
+    } finally {
+      stop?.();
+    }
   }
 
   /** Imports an OCI layout or a `docker save` archive; returns a name, or the id, of each image. */
@@ -97,13 +141,17 @@ export class ImageService {
     options: { signal?: AbortSignal; tag?: string } = {},
   ): Promise<string[]> {
     throwIfAborted(options.signal);
-    const signal = options.signal ?? new AbortController().signal;
     const tag = options.tag === undefined ? undefined : parseReference(options.tag);
     if (tag?.digest !== undefined) {
       throw new CoracleError('InvalidArgument', `tag ${JSON.stringify(options.tag)}: has a digest`);
     }
-    const records = await this.#leased((lease) =>
-      importImages(this.#parts, path, tag, lease, signal),
+    // Nobody joins an import: each has a key of its own.
+    this.#importCount += 1;
+    const records = await this.#imports.run(String(this.#importCount), options.signal, (signal) =>
+      this.#leased(
+        (lease) => importImages(this.#parts, path, tag, lease, signal),
+        (lease) => lease.keys(),
+      ),
     );
     return records.map((record) => (tag ? formatReference(tag) : (record.tags[0] ?? record.id)));
   }
@@ -114,13 +162,15 @@ export class ImageService {
    */
   list(filter: { image?: string } = {}): ImageStatus[] {
     const all = this.#parts.records.visible();
-    return (filter.image ? filterImages(all, filter.image) : all).map(statusOf);
+    return (filter.image ? filterImages(all, filter.image) : all).map((record) =>
+      this.#statusOf(record),
+    );
   }
 
   /** By id, tag, digest or unique prefix of the id. Throws FailedPrecondition if ambiguous. */
   status(name: string): ImageStatus | undefined {
     const record = findImage(this.#parts.records.visible(), name);
-    return record && statusOf(record);
+    return record && this.#statusOf(record);
   }
 
   /**
@@ -137,13 +187,16 @@ export class ImageService {
 
   /**
    * Removes the image with all its names; its space is free when this resolves, but for the layers
-   * that containers hold, which go with the last of them. An image that is not there is no error.
+   * that containers hold, which go with the last of them. What pulls that were cut off have left
+   * goes, too: who removes images wants space. An image that is not there is no error.
    */
   async remove(name: string): Promise<void> {
-    const record = findImage(this.#parts.records.visible(), name);
-    if (record === undefined) return;
-    await this.#parts.records.hide(record.id, () => this.#holds.has(record.id));
-    await this.#parts.collector.sweep();
+    const { records, collector, holds } = this.#parts;
+    const record = findImage(records.visible(), name);
+    // Somebody else's removal of it may still be freeing its space.
+    if (record === undefined) return collector.idle();
+    await records.hide(record.id, () => holds.has(record.id));
+    await collector.sweep();
   }
 
   /**
@@ -156,90 +209,153 @@ export class ImageService {
     return this.#parts.layers.stack(record.chain);
   }
 
-  /** Keeps the image's layers for a container, until it is released. */
+  /**
+   * Keeps the image's layers for a container, until it is released. Throws NotFound for an image
+   * that is gone; not before `recovered`, since a container outlives the loss of its image.
+   */
   hold(imageId: string, holder: string): void {
-    this.#holds.add(imageId, holder);
+    const { records, holds } = this.#parts;
+    if (this.#recovered && records.get(imageId) === undefined) throw notFound('image', imageId);
+    holds.add(imageId, holder);
   }
 
   /** Layers of a removed image that nobody holds any more are freed in the background. */
   release(imageId: string, holder: string): void {
-    if (!this.#holds.remove(imageId, holder)) return;
-    if (this.#parts.records.get(imageId)?.removed !== true) return;
-    this.#parts.collector.sweep().catch(this.#onLeftover);
+    const { records, holds, collector, onProblem } = this.#parts;
+    if (!holds.remove(imageId, holder)) return;
+    if (records.get(imageId)?.removed !== true) return;
+    collector.sweep({ spare: KEEP_REMNANTS }).catch(onProblem);
   }
 
   /** To be called once after a restart, when every container holds its image again. */
   async recovered(): Promise<void> {
-    for (const record of this.#parts.records.all()) this.#holds.remove(record.id, RECOVERY);
-    await this.#parts.collector.sweep().catch(this.#onLeftover);
+    const { records, holds, collector, onProblem } = this.#parts;
+    for (const record of records.all()) holds.remove(record.id, RECOVERY);
+    this.#recovered = true;
+    await collector.sweep({ spare: KEEP_REMNANTS }).catch(onProblem);
   }
 
-  fsInfo(): Promise<ImageFsInfo> {
-    return imageFsInfo(this.#root, this.#parts.content, this.#parts.layers);
+  fsInfo(): ImageFsInfo {
+    const { root, content, layers } = this.#parts;
+    return imageFsInfo(root, content, layers);
+  }
+
+  /** What became of pulls since this was opened. */
+  metrics(): PullMetricsSnapshot {
+    return this.#parts.metrics.snapshot();
   }
 
   /** Aborts pulls, waits for what is under way to end, closes connections to registries. */
   async close(): Promise<void> {
+    clearInterval(this.#remnantsTimer);
+    const { downloads, unpacker, collector, registries } = this.#parts;
     const reason = new CoracleError('Unavailable', 'the runtime is closing');
-    await this.#pulls.drain(reason);
-    await this.#parts.unpacker.drain(reason);
-    await this.#parts.collector.idle();
-    await this.#registries.close();
+    const busy = [this.#pulls, this.#imports, downloads, unpacker];
+    await Promise.all(busy.map((each) => each.drain(reason)));
+    await collector.idle();
+    await registries.close();
+  }
+
+  async #pull(
+    key: string,
+    request: PullRequest,
+    signal: AbortSignal,
+    before: Promise<void>,
+  ): Promise<ImageRecord> {
+    try {
+      return await this.#parts.metrics.measure(signal, async () => {
+        await before;
+        throwIfAborted(signal);
+        return this.#leased((lease) => pullImage(this.#parts, request, lease, signal));
+      });
+    } finally {
+      request.tracker.end();
+      if (this.#trackers.get(key) === request.tracker) this.#trackers.delete(key);
+    }
   }
 
   /**
-   * What a failed pull has brought stays for the next try, until anything is removed; then it is
-   * swept, as it is at the next start.
+   * What a failed pull has brought stays for the next try; see `remove` and KEEP_REMNANTS for how
+   * long. `worthless` tells what of it no next try would want. Where the disk is full all of it
+   * goes, since others need the space.
    */
-  async #leased<T>(work: (lease: Lease) => Promise<T>): Promise<T> {
-    const lease = this.#leases.open();
+  async #leased<T>(
+    work: (lease: Lease) => Promise<T>,
+    worthless: (lease: Lease) => string[] = () => [],
+  ): Promise<T> {
+    const { leases, records, collector, onProblem } = this.#parts;
+    const lease = leases.open();
     try {
       return await work(lease);
     } catch (error) {
-      throw diskError(error);
+      const failure = diskError(error);
+      const full = lacksSpace(failure);
+      const doomed = worthless(lease);
+      lease.end();
+      records.doom(doomed);
+      if (full) await collector.sweep().catch(onProblem);
+      else if (doomed.length > 0) await collector.sweep({ spare: KEEP_REMNANTS }).catch(onProblem);
+      throw failure;
     } finally {
       lease.end();
     }
   }
+
+  #statusOf(record: ImageRecord): ImageStatus {
+    return statusOf(record, this.#parts.pinned.has(record));
+  }
 }
 
-/** Opens the images of a root directory and throws away what a crash has left half made. */
+/**
+ * Opens the images of a root directory and throws away what a crash has left half made, but for
+ * blobs and beginnings of blobs that a pull can go on with.
+ */
 export async function openImages(options: ImagesOptions): Promise<ImageService> {
-  const { root, native, onLeftover = () => {} } = options;
+  const { root, native, onProblem = () => {} } = options;
+  const pinned = new PinnedImages(options.pinned ?? []);
   await mkdir(root, { recursive: true, mode: 0o711 });
   const metadata = imageMetadata(options.store);
   const content = await ContentStore.open(root);
-  const layers = await LayerDirectories.open(root, metadata, native, onLeftover);
+  const layers = await LayerDirectories.open(root, metadata, native, onProblem);
   const records = new ImageRecords(metadata);
   const leases = new Leases();
   const holds = new Holds();
   for (const record of records.all()) {
-    if (!(await isWhole(record, content, layers))) await records.drop(record.id);
-    else if (record.removed) holds.add(record.id, RECOVERY);
+    if (!isWhole(record, content, layers)) {
+      await records.drop(record.id);
+      onProblem(
+        new CoracleError('DataLoss', `files of image ${record.id} are gone, so it is, too`),
+      );
+    } else if (record.removed) holds.add(record.id, RECOVERY);
   }
-  const collector = new Collector({ content, layers, records, leases, holds });
-  await collector.sweep().catch(onLeftover);
-  const unpacker = new Unpacker(content, layers, native);
-  const platform = options.platform ?? hostPlatform();
-  const parts = { content, layers, records, collector, unpacker, platform };
-  return new ImageService(root, parts, leases, holds, onLeftover);
-}
-
-async function isWhole(
-  record: ImageRecord,
-  content: ContentStore,
-  layers: LayerDirectories,
-): Promise<boolean> {
-  if (record.chain.some((chainId) => layers.get(chainId) === undefined)) return false;
-  const sizes = await Promise.all(record.blobs.map((digest) => content.size(digest)));
-  return sizes.every((size) => size !== undefined);
-}
-
-function diskError(error: unknown): unknown {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (error instanceof CoracleError || (code !== 'ENOSPC' && code !== 'EDQUOT')) return error;
-  return new CoracleError('ResourceExhausted', messageOf(error), {
-    cause: error,
-    reason: 'DiskFull',
+  const collector = new Collector({ content, layers, records, leases, holds, onProblem });
+  await collector.sweep({ spare: KEEP_REMNANTS }).catch(onProblem);
+  const metrics = new PullMetrics();
+  return new ImageService({
+    root,
+    content,
+    layers,
+    records,
+    leases,
+    holds,
+    collector,
+    metrics,
+    pinned,
+    onProblem,
+    unpacker: new Unpacker(content, layers, leases, native),
+    downloads: new Downloads(content, metrics),
+    platform: options.platform ?? hostPlatform(),
+    maxDownloads: options.maxDownloads ?? 3,
+    registries: new Registries({
+      configDirs: options.registryConfigDirs ?? [],
+      progressTimeoutMs: options.progressTimeoutMs ?? 300_000,
+    }),
   });
+}
+
+function isWhole(record: ImageRecord, content: ContentStore, layers: LayerDirectories): boolean {
+  return (
+    record.chain.every((chainId) => layers.get(chainId) !== undefined) &&
+    record.blobs.every((digest) => content.size(digest) !== undefined)
+  );
 }

@@ -3,10 +3,12 @@ import type { Collector } from './collect.ts';
 import { parseImageConfig } from './config.ts';
 import type { ContentStore } from './content-store.ts';
 import { chainIds, type Digest } from './digest.ts';
+import { Gate } from './gate.ts';
 import type { ImageRecord } from './image-store.ts';
 import type { Lease } from './leases.ts';
 import { type Descriptor, MAX_CONFIG_BYTES, type Manifest } from './manifest.ts';
 import { formatPlatform, type Platform } from './platform.ts';
+import type { PullTracker } from './pull-tracker.ts';
 import type { ImageRecords } from './records.ts';
 import type { Unpacker } from './unpack.ts';
 
@@ -16,6 +18,8 @@ export interface InstallParts {
   readonly records: ImageRecords;
   readonly collector: Collector;
   readonly platform: Platform;
+  /** Blobs that one image fetches at once. */
+  readonly maxDownloads: number;
 }
 
 /** An image whose manifest is known, from wherever its blobs come. */
@@ -31,10 +35,14 @@ export interface Installable {
   manifestSize: number;
   /** Puts a blob into the content store; called only for blobs that are not there. */
   fetch(blob: Descriptor, signal: AbortSignal): Promise<void>;
+  /** Where it is noted how far the image is. */
+  tracker?: PullTracker;
 }
 
-/** At once, for each image. */
-const MAX_DOWNLOADS = 3;
+/** A layer's tree may not take more than that (see unpack.ts), so its blob need not either. */
+const MAX_BLOB_BYTES = 64 * 2 ** 30;
+/** All blobs of an image. */
+const MAX_IMAGE_BYTES = 256 * 2 ** 30;
 
 /**
  * Gets the image's blobs, unpacks its layers while later ones are still on their way, and records
@@ -47,21 +55,19 @@ export async function install(
   signal: AbortSignal,
 ): Promise<ImageRecord> {
   const { config, layers } = image.manifest;
+  requireSizes([config, ...layers], image.what);
+  image.tracker?.begin(image.manifest);
   for (const blob of [config, ...layers]) lease.add(blob.digest);
   await parts.collector.idle();
 
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
-  const gate = new Gate(MAX_DOWNLOADS);
+  const gate = new Gate(parts.maxDownloads);
   const started = new Map<Digest, Promise<Digest>>();
   const have = (blob: Descriptor): Promise<Digest> => {
     let promise = started.get(blob.digest);
     if (promise === undefined) {
-      promise = gate.run(async () => {
-        throwIfAborted(either);
-        if ((await parts.content.size(blob.digest)) === undefined) await image.fetch(blob, either);
-        return blob.digest;
-      });
+      promise = bring(parts, image, blob, gate, either);
       // Whoever awaits it meets the error; nobody may, once an earlier one has failed.
       promise.catch(() => undefined);
       started.set(blob.digest, promise);
@@ -86,7 +92,7 @@ export async function install(
       diffId: document.diffIds[index] as Digest,
       blob: have(layer),
     }));
-    await parts.unpacker.unpack(stack, image.what, either);
+    await parts.unpacker.unpack(stack, image.what, either, image.tracker);
     throwIfAborted(signal);
     return await parts.records.add({
       id: config.digest,
@@ -102,10 +108,47 @@ export async function install(
       removed: false,
     });
   } catch (error) {
-    // The lease ends when this returns: no download may be left behind that would still write.
     stop.abort(error);
     await Promise.allSettled(started.values());
     throw error;
+  }
+}
+
+/** Sees to it that a blob is in the content store. */
+async function bring(
+  parts: InstallParts,
+  image: Installable,
+  blob: Descriptor,
+  gate: Gate,
+  signal: AbortSignal,
+): Promise<Digest> {
+  const known = parts.content.size(blob.digest) !== undefined;
+  if (!known) {
+    await gate.run(signal, async () => {
+      if (parts.content.size(blob.digest) === undefined) await image.fetch(blob, signal);
+    });
+  }
+  const size = parts.content.size(blob.digest);
+  if (size !== blob.size) {
+    throw new CoracleError(
+      'DataLoss',
+      `${image.what}: blob ${blob.digest} has ${size} bytes, not ${blob.size}`,
+    );
+  }
+  image.tracker?.fetched(blob.digest, known);
+  return blob.digest;
+}
+
+/** A manifest is believed about sizes, so they are looked at before anything is fetched. */
+function requireSizes(blobs: readonly Descriptor[], what: string): void {
+  const largest = Math.max(...blobs.map((blob) => blob.size));
+  const all = blobs.reduce((sum, blob) => sum + blob.size, 0);
+  if (largest > MAX_BLOB_BYTES || all > MAX_IMAGE_BYTES) {
+    throw new CoracleError(
+      'FailedPrecondition',
+      `${what} is too large: its largest blob has ${largest} bytes, all have ${all}; the limits ` +
+        `are ${MAX_BLOB_BYTES} and ${MAX_IMAGE_BYTES}`,
+    );
   }
 }
 
@@ -119,26 +162,4 @@ function requirePlatform(offered: Platform, host: Platform, what: string): void 
     'FailedPrecondition',
     `${what} is for ${formatPlatform(offered)}; this host is ${formatPlatform(host)}`,
   );
-}
-
-/** Lets a few pieces of work run at once, the others wait in order. */
-class Gate {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(width: number) {
-    this.#free = width;
-  }
-
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free += 1;
-    }
-  }
 }

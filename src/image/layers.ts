@@ -1,9 +1,10 @@
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CoracleError, notFound } from '../errors.ts';
+import { notFound } from '../errors.ts';
 import type { Addon } from '../native/types.ts';
 import { syncDirectory } from './content-store.ts';
 import type { Digest } from './digest.ts';
+import { type DiskUsage, Inventory } from './disk-usage.ts';
 import type { ImageMetadata, LayerRecord } from './image-store.ts';
 
 /** What images need of the addon. */
@@ -11,6 +12,11 @@ export type ImageAddon = Pick<Addon, 'applyLayer' | 'runFileOps'>;
 
 /** Always there and always empty: the only layer of an image that has none. */
 const EMPTY = 0;
+
+/** What a layer's directory on disk takes; `since` is Unix time in ms. */
+interface OnDisk extends DiskUsage {
+  since: number;
+}
 
 /**
  * Unpacked layers, shared by all images: `layers/<n>/fs`, one for each chain id. A layer counts
@@ -22,6 +28,11 @@ export class LayerDirectories {
   readonly #native: ImageAddon;
   /** Directories that are taken, recorded or being made. */
   readonly #taken = new Set<number>([EMPTY]);
+  /** Directories with a record, or which could not be removed yet. */
+  readonly #onDisk = new Inventory<number, OnDisk>();
+  /** Directories without a record that nobody works on. */
+  readonly #debris = new Set<number>();
+  readonly #removing = new Map<number, Promise<void>>();
 
   private constructor(root: string, metadata: ImageMetadata, native: ImageAddon) {
     this.#root = root;
@@ -34,23 +45,24 @@ export class LayerDirectories {
     root: string,
     metadata: ImageMetadata,
     native: ImageAddon,
-    onLeftover: (error: unknown) => void,
+    onProblem: (error: unknown) => void,
   ): Promise<LayerDirectories> {
     const layers = new LayerDirectories(root, metadata, native);
     await mkdir(join(root, 'layers', String(EMPTY), 'fs'), { recursive: true, mode: 0o755 });
     for (const [chainId, record] of [...metadata.layers.entries()]) {
-      if (await isDirectory(layers.path(record.directory))) layers.#taken.add(record.directory);
-      else await metadata.layers.remove(chainId);
+      const since = await layers.#madeAt(record.directory);
+      if (since === undefined) await metadata.layers.remove(chainId);
+      else layers.#count(record, since);
     }
     for (const name of await readdir(join(root, 'layers'))) {
       const directory = Number(name);
-      if (layers.#taken.has(directory)) continue;
-      await layers.#removeTree(join(root, 'layers', name)).catch((error: unknown) => {
-        // Its number must not be given to another layer.
-        layers.#taken.add(directory);
-        onLeftover(error);
-      });
+      // What has no number of ours is not ours.
+      if (String(directory) !== name || layers.#taken.has(directory)) continue;
+      // Its number must not be given to another layer before it is gone.
+      layers.#taken.add(directory);
+      layers.#debris.add(directory);
     }
+    await layers.removeDebris().catch(onProblem);
     return layers;
   }
 
@@ -60,6 +72,17 @@ export class LayerDirectories {
 
   list(): LayerRecord[] {
     return [...this.#metadata.layers.entries()].map(([, record]) => record);
+  }
+
+  /** When a layer was made, Unix time in ms. */
+  since(chainId: Digest): number {
+    const record = this.get(chainId);
+    return (record && this.#onDisk.get(record.directory)?.since) ?? Date.now();
+  }
+
+  /** Of all layers; one that is being made counts when it is done. */
+  usage(): DiskUsage {
+    return { ...this.#onDisk.total };
   }
 
   /** Absolute path of a layer's tree. */
@@ -85,7 +108,7 @@ export class LayerDirectories {
     fill: (target: string, work: string) => Promise<Omit<LayerRecord, 'directory'>>,
   ): Promise<LayerRecord> {
     const directory = this.#take();
-    const above = join(this.#root, 'layers', String(directory));
+    const above = this.#above(directory);
     try {
       // 0711: a container in a user namespace passes through as somebody else.
       await mkdir(above, { mode: 0o711 });
@@ -94,14 +117,20 @@ export class LayerDirectories {
       const filled = await fill(join(above, 'fs'), join(above, 'work'));
       await this.#removeTree(join(above, 'work'));
       await syncDirectory(join(this.#root, 'layers'));
-      const record: LayerRecord = { ...filled, directory };
+      const { blocks } = await stat(above);
+      const record: LayerRecord = {
+        ...filled,
+        size: filled.size + blocks * 512,
+        inodes: filled.inodes + 1,
+        directory,
+      };
       await this.#metadata.layers.put(record.chainId, record);
+      this.#count(record, Date.now());
       return record;
     } catch (error) {
-      await this.#removeTree(above).then(
-        () => this.#taken.delete(directory),
-        () => undefined, // the next open tries again
-      );
+      // The first error counts; what cannot be removed now is tried again by every sweep.
+      this.#debris.add(directory);
+      await this.#removeDirectory(directory).catch(() => undefined);
       throw error;
     }
   }
@@ -109,8 +138,17 @@ export class LayerDirectories {
   /** Forgets the layer, then removes its tree. */
   async remove(record: LayerRecord): Promise<void> {
     await this.#metadata.layers.remove(record.chainId);
-    await this.#removeTree(join(this.#root, 'layers', String(record.directory)));
-    this.#taken.delete(record.directory);
+    this.#debris.add(record.directory);
+    await this.#removeDirectory(record.directory);
+  }
+
+  /** Removes what could not be removed before. Rejects with the first error, having tried all. */
+  async removeDebris(): Promise<void> {
+    const results = await Promise.allSettled(
+      [...this.#debris].map((directory) => this.#removeDirectory(directory)),
+    );
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
   }
 
   #take(): number {
@@ -120,21 +158,48 @@ export class LayerDirectories {
     return directory;
   }
 
+  #count({ directory, size, inodes }: LayerRecord, since: number): void {
+    this.#taken.add(directory);
+    this.#onDisk.set(directory, { bytes: size, inodes, since });
+  }
+
+  /** Joins a removal that is under way: the number may have a new owner once it is through. */
+  #removeDirectory(directory: number): Promise<void> {
+    const running = this.#removing.get(directory);
+    if (running) return running;
+    const removal = this.#removeTree(this.#above(directory))
+      .then(() => {
+        this.#debris.delete(directory);
+        this.#onDisk.delete(directory);
+        this.#taken.delete(directory);
+      })
+      .finally(() => this.#removing.delete(directory));
+    this.#removing.set(directory, removal);
+    return removal;
+  }
+
   async #removeTree(path: string): Promise<void> {
     await this.#native.runFileOps([{ op: 'removeTree', path }]);
+  }
+
+  #above(directory: number): string {
+    return join(this.#root, 'layers', String(directory));
+  }
+
+  /** Undefined where there is no such directory. */
+  async #madeAt(directory: number): Promise<number | undefined> {
+    try {
+      const tree = await stat(this.path(directory));
+      if (!tree.isDirectory()) return undefined;
+      return (await stat(this.#above(directory))).mtimeMs;
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+      throw error;
+    }
   }
 }
 
 function relativePath(directory: number): string {
   return join('layers', String(directory), 'fs');
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory();
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
-    throw new CoracleError('Internal', `look at layer ${path}`, { cause: error });
-  }
 }

@@ -23,6 +23,11 @@ export class Lease {
     this.#counts = counts;
   }
 
+  /** What it covers. */
+  keys(): string[] {
+    return [...this.#mine];
+  }
+
   add(key: string): void {
     if (this.#mine.has(key)) return;
     this.#mine.add(key);

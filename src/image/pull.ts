@@ -1,28 +1,25 @@
 import { CoracleError } from '../errors.ts';
-import type { RegistryAuth } from './auth.ts';
 import type { Digest } from './digest.ts';
+import type { Downloads } from './downloads.ts';
 import type { ImageRecord } from './image-store.ts';
 import { type InstallParts, install } from './install.ts';
 import type { Lease } from './leases.ts';
-import { type Descriptor, type Manifest, parseManifest } from './manifest.ts';
+import { MAX_MANIFEST_BYTES, type Manifest, parseManifest } from './manifest.ts';
 import { choosePlatform, formatPlatform } from './platform.ts';
+import type { PullTracker } from './pull-tracker.ts';
 import { formatReference, nameOf, type Reference } from './reference.ts';
-import type { Registries, Repository } from './registry.ts';
-import { retry } from './retry.ts';
+import type { Repository } from './repository.ts';
 
-export interface PullProgress {
-  /** Blobs of the image and how many of them are here. */
-  blobs: number;
-  blobsDone: number;
-  /** Bytes. Known layers count as done from the start. */
-  bytes: number;
-  bytesDone: number;
+export interface PullParts extends InstallParts {
+  readonly downloads: Downloads;
 }
 
 export interface PullRequest {
-  reference: Reference;
-  auth?: RegistryAuth | undefined;
-  onProgress?: ((progress: PullProgress) => void) | undefined;
+  readonly reference: Reference;
+  readonly repository: Pick<Repository, 'manifest' | 'blob'>;
+  /** Equal for requests that show the same credentials to the same registry. */
+  readonly access: string;
+  readonly tracker: PullTracker;
 }
 
 /** An index may lead to another index, as some builders make them; not deeper. */
@@ -30,21 +27,18 @@ const MAX_INDEX_DEPTH = 4;
 
 /**
  * Pulls an image by tag or digest and records it. Throws NotFound, Unavailable
- * (RegistryUnavailable), FailedPrecondition (access, platform), DataLoss (a registry that sends
- * other bytes than its digests promise).
+ * (RegistryUnavailable), FailedPrecondition (access, platform, size), DataLoss (a registry that
+ * sends other bytes than its digests promise).
  */
 export async function pullImage(
-  parts: InstallParts,
-  registries: Registries,
+  parts: PullParts,
   request: PullRequest,
   lease: Lease,
   signal: AbortSignal,
 ): Promise<ImageRecord> {
-  const { reference } = request;
+  const { reference, repository, access, tracker } = request;
   const what = formatReference(reference);
-  const repository = registries.repository(reference, request.auth);
-  const found = await resolve(parts, repository, reference, lease, signal);
-  const progress = new Progress(found.manifest, request.onProgress);
+  const found = await resolve(parts, request, lease, signal);
   return install(
     parts,
     {
@@ -54,21 +48,19 @@ export async function pullImage(
       tags: reference.digest === undefined ? [what] : [],
       digests: [`${nameOf(reference)}@${found.root}`],
       what,
+      tracker,
       fetch: (blob, fetchSignal) =>
-        retry(fetchSignal, async () => {
-          const attempt = progress.begin(blob);
-          try {
-            await parts.content.ingest(
-              (await repository.blob(blob.digest, 0, fetchSignal)).chunks,
-              { digest: blob.digest, size: blob.size, what: `blob ${blob.digest} of ${what}` },
-              { signal: fetchSignal, onBytes: attempt.add },
-            );
-          } catch (error) {
-            attempt.undo();
-            throw error;
-          }
-          attempt.done();
-        }),
+        parts.downloads.get(
+          {
+            blob,
+            source: repository,
+            registry: reference.registry,
+            access,
+            what: `blob ${blob.digest} of ${what}`,
+            onHere: (bytes) => tracker.fetching(blob.digest, bytes),
+          },
+          fetchSignal,
+        ),
     },
     lease,
     signal,
@@ -83,23 +75,30 @@ interface Resolved {
   documents: Digest[];
 }
 
-/** Follows the reference through indexes to the manifest for this host, storing each on the way. */
+/**
+ * Follows the reference through indexes to the manifest for this host, storing each on the way.
+ * The registry is asked with the caller's credentials also for what is here already: whether it
+ * gives the manifest away decides who may have the image.
+ */
 async function resolve(
-  parts: InstallParts,
-  repository: Repository,
-  reference: Reference,
+  parts: PullParts,
+  { reference, repository }: PullRequest,
   lease: Lease,
   signal: AbortSignal,
 ): Promise<Resolved> {
   const what = formatReference(reference);
   const documents: Digest[] = [];
+  const known = async (digest: Digest) =>
+    parts.content.size(digest) === undefined
+      ? undefined
+      : parts.content.read(digest, MAX_MANIFEST_BYTES).catch(() => undefined);
   let name: string = reference.digest ?? reference.tag ?? 'latest';
   for (let depth = 0; depth < MAX_INDEX_DEPTH; depth += 1) {
-    const { bytes, digest } = await repository.manifest(name, signal);
+    const { bytes, digest } = await repository.manifest(name, signal, known);
     lease.add(digest);
     await parts.collector.idle();
-    if ((await parts.content.size(digest)) === undefined) {
-      await parts.content.ingest(once(bytes), { digest, what: `manifest ${digest}` });
+    if (parts.content.size(digest) === undefined) {
+      await parts.content.ingest(once(bytes), { digest, what: `manifest ${digest}` }, { signal });
     }
     documents.push(digest);
     const parsed = parseManifest(bytes, `manifest of ${what}`);
@@ -120,36 +119,4 @@ async function resolve(
 
 export async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
-}
-
-class Progress {
-  readonly #state: PullProgress;
-  readonly #report: ((progress: PullProgress) => void) | undefined;
-
-  constructor(manifest: Manifest, report: ((progress: PullProgress) => void) | undefined) {
-    const blobs = [manifest.config, ...manifest.layers];
-    const bytes = blobs.reduce((sum, blob) => sum + blob.size, 0);
-    this.#state = { blobs: blobs.length, blobsDone: blobs.length, bytes, bytesDone: bytes };
-    this.#report = report;
-  }
-
-  /** One attempt to fetch a blob, which until now counted as here. */
-  begin(blob: Descriptor): { add(count: number): void; undo(): void; done(): void } {
-    let got = 0;
-    this.#change(-1, -blob.size);
-    return {
-      add: (count) => {
-        got += count;
-        this.#change(0, count);
-      },
-      undo: () => this.#change(1, blob.size - got),
-      done: () => this.#change(1, blob.size - got),
-    };
-  }
-
-  #change(blobs: number, bytes: number): void {
-    this.#state.blobsDone += blobs;
-    this.#state.bytesDone += bytes;
-    this.#report?.({ ...this.#state });
-  }
 }

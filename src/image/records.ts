@@ -22,12 +22,20 @@ export interface ImageStatus {
   readonly architecture: string;
   /** Unix time in ms. */
   readonly pulledAt: number;
+  /** Garbage collectors are to leave it alone: its name is among the pinned ones. */
+  readonly pinned: boolean;
 }
 
 /** The image records, with the changes that must not interleave. */
 export class ImageRecords {
   readonly #metadata: ImageMetadata;
   readonly #writes = new Mutex();
+  /** Images whose records are being deleted: nobody may begin to use them any more. */
+  readonly #going = new Set<string>();
+  /** Blobs and layers that are not to be kept for a later pull, once nothing uses them. */
+  readonly #doomed = new Set<string>();
+  /** What all images have, removed ones included; made when it is asked for. */
+  #used: { blobs: Set<Digest>; layers: Set<Digest> } | undefined;
 
   constructor(metadata: ImageMetadata) {
     this.#metadata = metadata;
@@ -35,7 +43,34 @@ export class ImageRecords {
 
   /** Including removed ones that containers still use. */
   get(id: string): ImageRecord | undefined {
-    return this.#metadata.images.get(id);
+    return this.#going.has(id) ? undefined : this.#metadata.images.get(id);
+  }
+
+  /** Digests of blobs and chain ids of layers that belong to images, removed ones included. */
+  get used(): { readonly blobs: ReadonlySet<Digest>; readonly layers: ReadonlySet<Digest> } {
+    if (this.#used === undefined) {
+      const all = this.all();
+      this.#used = {
+        blobs: new Set(all.flatMap((image) => image.blobs)),
+        layers: new Set(all.flatMap((image) => image.chain)),
+      };
+    }
+    return this.#used;
+  }
+
+  /** Gives up blobs and layers, by digest and chain id, that no later pull will want. */
+  doom(keys: Iterable<string>): void {
+    for (const key of keys) this.#doomed.add(key);
+  }
+
+  /** True also for what belonged to an image that was removed. */
+  isDoomed(key: string): boolean {
+    return this.#doomed.has(key);
+  }
+
+  /** A blob or layer is no more, or belongs to an image again. */
+  isGone(key: string): void {
+    this.#doomed.delete(key);
   }
 
   all(): ImageRecord[] {
@@ -51,7 +86,7 @@ export class ImageRecords {
    * them; durable when this resolves. Names that the image has already stay.
    */
   add(record: ImageRecord): Promise<ImageRecord> {
-    return this.#writes.run(async () => {
+    return this.#change(async () => {
       const known = this.get(record.id);
       const before = known?.removed ? undefined : known;
       const merged: ImageRecord = {
@@ -71,6 +106,7 @@ export class ImageRecords {
         }
         void this.#metadata.images.put(record.id, merged);
       });
+      for (const key of [...merged.blobs, ...merged.chain]) this.isGone(key);
       await this.#metadata.durable();
       return merged;
     });
@@ -78,14 +114,15 @@ export class ImageRecords {
 
   /** Takes the image out of sight; `keep` leaves its record for those that use its layers. */
   hide(id: Digest, keep: () => boolean): Promise<void> {
-    return this.#writes.run(async () => {
+    return this.#change(async () => {
       const record = this.get(id);
       if (record === undefined || record.removed) return;
       if (keep()) {
         const hidden = { ...record, tags: [], digests: [], blobs: [], removed: true };
         await this.#metadata.images.put(id, hidden);
+        this.doom(record.blobs);
       } else {
-        await this.#metadata.images.remove(id);
+        await this.#delete(id);
       }
       await this.#metadata.durable();
     });
@@ -93,18 +130,39 @@ export class ImageRecords {
 
   /** Deletes a record that is out of sight and that nothing uses. */
   forget(id: Digest, unused: () => boolean): Promise<void> {
-    return this.#writes.run(async () => {
-      if (this.get(id)?.removed && unused()) await this.#metadata.images.remove(id);
+    return this.#change(async () => {
+      if (this.get(id)?.removed && unused()) await this.#delete(id);
     });
   }
 
   /** Deletes the record of an image whose files have been lost. */
   drop(id: Digest): Promise<void> {
-    return this.#writes.run(() => this.#metadata.images.remove(id));
+    return this.#change(() => this.#delete(id));
+  }
+
+  async #delete(id: Digest): Promise<void> {
+    const record = this.get(id);
+    this.#going.add(id);
+    try {
+      await this.#metadata.images.remove(id);
+      this.doom([...(record?.blobs ?? []), ...(record?.chain ?? [])]);
+    } finally {
+      this.#going.delete(id);
+    }
+  }
+
+  #change<T>(work: () => Promise<T>): Promise<T> {
+    return this.#writes.run(async () => {
+      try {
+        return await work();
+      } finally {
+        this.#used = undefined;
+      }
+    });
   }
 }
 
-export function statusOf(record: ImageRecord): ImageStatus {
+export function statusOf(record: ImageRecord, pinned: boolean): ImageStatus {
   return {
     id: record.id,
     repoTags: record.tags,
@@ -115,6 +173,7 @@ export function statusOf(record: ImageRecord): ImageStatus {
     os: record.os,
     architecture: record.architecture,
     pulledAt: record.pulledAt,
+    pinned,
   };
 }
 

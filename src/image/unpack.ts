@@ -1,11 +1,16 @@
 import { open } from 'node:fs/promises';
-import { CoracleError, messageOf, throwIfAborted } from '../errors.ts';
+import { availableParallelism } from 'node:os';
+import { CoracleError, isExhausted, messageOf, throwIfAborted } from '../errors.ts';
 import type { LayerSource, NativeError } from '../native/types.ts';
 import type { ContentStore } from './content-store.ts';
 import { chainIds, type Digest, hexOf } from './digest.ts';
+import { isDiskFull } from './disk-error.ts';
+import { Gate } from './gate.ts';
 import type { LayerRecord } from './image-store.ts';
 import { InFlight } from './in-flight.ts';
 import type { ImageAddon, LayerDirectories } from './layers.ts';
+import type { Leases } from './leases.ts';
+import type { PullTracker } from './pull-tracker.ts';
 
 /** A layer's unpacked tree: at most 64 GiB, and 4 million entries. */
 const MAX_LAYER_BYTES = 64n << 30n;
@@ -17,16 +22,30 @@ export interface StackLayer {
   blob: Promise<Digest>;
 }
 
+interface Piece {
+  readonly chainId: Digest;
+  readonly diffId: Digest;
+  readonly blob: Digest;
+  /** Chain ids of the layers below, lowest first. */
+  readonly below: readonly Digest[];
+  /** For messages. */
+  readonly what: string;
+}
+
 /** Unpacks stacks of layers; the same layer wanted twice at once is unpacked once. */
 export class Unpacker {
   readonly #content: ContentStore;
   readonly #layers: LayerDirectories;
+  readonly #leases: Leases;
   readonly #native: ImageAddon;
   readonly #inFlight = new InFlight<LayerRecord>();
+  /** It is the processors that limit unpacking; more at once only take memory. */
+  readonly #gate = new Gate(Math.max(2, availableParallelism()));
 
-  constructor(content: ContentStore, layers: LayerDirectories, native: ImageAddon) {
+  constructor(content: ContentStore, layers: LayerDirectories, leases: Leases, native: ImageAddon) {
     this.#content = content;
     this.#layers = layers;
+    this.#leases = leases;
     this.#native = native;
   }
 
@@ -35,17 +54,24 @@ export class Unpacker {
    * and the layers below it are. The caller holds leases on all chain ids. Throws DataLoss where a
    * layer is damaged or is not what the image's configuration says it is.
    */
-  async unpack(stack: readonly StackLayer[], what: string, signal?: AbortSignal): Promise<void> {
+  async unpack(
+    stack: readonly StackLayer[],
+    what: string,
+    signal?: AbortSignal,
+    tracker?: PullTracker,
+  ): Promise<void> {
     const chain = chainIds(stack.map((layer) => layer.diffId));
-    for (const [index, layer] of stack.entries()) {
+    for (const [index, { diffId, blob }] of stack.entries()) {
       throwIfAborted(signal);
       const chainId = chain[index] as Digest;
-      const blob = await layer.blob;
-      if (this.#layers.get(chainId) !== undefined) continue;
       const below = chain.slice(0, index);
-      await this.#inFlight.run(chainId, signal, (shared) =>
-        this.#unpackOne(chainId, layer.diffId, blob, below, what, shared),
-      );
+      const piece: Piece = { chainId, diffId, blob: await blob, below, what };
+      const known = this.#layers.get(chainId) !== undefined;
+      if (!known) {
+        tracker?.layer(index, 'unpacking');
+        await this.#make(piece, signal);
+      }
+      tracker?.layer(index, known ? 'known' : 'done');
     }
   }
 
@@ -54,18 +80,47 @@ export class Unpacker {
     return this.#inFlight.drain(reason);
   }
 
-  async #unpackOne(
-    chainId: Digest,
-    diffId: Digest,
-    blob: Digest,
-    below: Digest[],
-    what: string,
-    signal: AbortSignal,
-  ): Promise<LayerRecord> {
+  /** The same layer may come from another image's blob; if that is damaged, ours may still do. */
+  async #make(piece: Piece, signal: AbortSignal | undefined): Promise<void> {
+    for (;;) {
+      let own = false;
+      try {
+        await this.#inFlight.run(piece.chainId, signal, (shared, before) => {
+          own = true;
+          return this.#leased(piece, shared, before);
+        });
+        return;
+      } catch (error) {
+        const damaged = error instanceof CoracleError && error.kind === 'DataLoss';
+        if (own || !damaged) throw error;
+      }
+    }
+  }
+
+  /**
+   * Whoever started this may give up while others wait for it: their leases do not cover his blob,
+   * so the work has leases of its own. They are taken before anything is awaited.
+   */
+  async #leased(piece: Piece, signal: AbortSignal, before: Promise<void>): Promise<LayerRecord> {
+    const lease = this.#leases.open();
+    for (const key of [piece.blob, piece.chainId, ...piece.below]) lease.add(key);
+    try {
+      await before;
+      return await this.#gate.run(signal, () => this.#unpackOne(piece, signal));
+    } finally {
+      lease.end();
+    }
+  }
+
+  async #unpackOne(piece: Piece, signal: AbortSignal): Promise<LayerRecord> {
+    const { chainId, diffId, blob, below, what } = piece;
     const known = this.#layers.get(chainId);
     if (known !== undefined) return known;
     const path = this.#content.path(blob);
-    const compression = await detectCompression(path);
+    const compression = await detectCompression(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') throw this.#content.distrust(blob, 'is gone from the disk');
+      throw error;
+    });
     const parents = below.toReversed().map((id) => {
       const record = this.#layers.get(id);
       if (record === undefined) throw new CoracleError('Internal', `layer ${id} is gone`);
@@ -87,10 +142,13 @@ export class Unpacker {
         )
         .catch((error: unknown) => {
           throwIfAborted(signal);
-          throw layerError(error, blob, what);
+          const failure = layerError(error, blob, what);
+          // It may be the disk that changed the blob, and then another pull must bring it anew.
+          if (failure.kind === 'DataLoss') this.#content.distrust(blob, failure.message);
+          throw failure;
         });
       if (result.digest !== hexOf(blob)) {
-        throw new CoracleError('DataLoss', `${what}: blob ${blob} has changed on disk`);
+        throw this.#content.distrust(blob, 'has changed on disk');
       }
       if (result.diffId !== hexOf(diffId)) {
         throw new CoracleError(
@@ -126,14 +184,15 @@ const NAME_ERRORS = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EINV
 
 function layerError(error: unknown, blob: Digest, what: string): CoracleError {
   const native = error as Partial<NativeError>;
-  const full = native.code === 'ENOSPC' || native.code === 'EDQUOT';
+  const full = isDiskFull(native.code);
+  const exhausted = full || isExhausted(native.code);
   // The data is at fault where no system call failed, where it went too far, or where a name inside
   // the tree could not be made: those names are relative.
   const inside = native.path !== undefined && !native.path.startsWith('/');
   const data =
     native.errno === 0 || native.code === 'EFBIG' || (inside && NAME_ERRORS.has(native.code ?? ''));
   return new CoracleError(
-    full ? 'ResourceExhausted' : data ? 'DataLoss' : 'Internal',
+    exhausted ? 'ResourceExhausted' : data ? 'DataLoss' : 'Internal',
     `${what}: layer ${blob}: ${messageOf(error)}`,
     full ? { cause: error, reason: 'DiskFull' } : { cause: error },
   );

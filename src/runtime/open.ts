@@ -88,7 +88,8 @@ async function assemble(
     root: options.root,
     store,
     native: addon,
-    onLeftover: (err) => log.warn({ err }, 'files of removed images are still there'),
+    ...options.images,
+    onProblem: (err) => log.warn({ err }, 'images: files are gone, or could not be removed yet'),
   });
   for (const { record } of containers.list()) images.hold(record.imageId, record.id);
   await images.recovered();

@@ -321,7 +321,9 @@ test('debris of a crash goes at the next start', async () => {
   const before = filesBelow(root);
   mkdirSync(join(root, 'layers/7/fs/half'), { recursive: true });
   writeFileSync(join(root, 'ingest/half'), 'x');
-  writeFileSync(join(root, 'blobs/sha256', 'a'.repeat(64)), 'x');
+  const stray = join(root, 'blobs/sha256', 'a'.repeat(64));
+  writeFileSync(stray, 'x');
+  execFileSync('touch', ['-d', '25 hours ago', stray]);
   {
     await using opened = await openTestImages(root);
     assert.deepEqual(filesBelow(root), before);

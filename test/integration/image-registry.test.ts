@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { MediaType } from '../../src/image/manifest.ts';
 import { hostPlatform } from '../../src/image/platform.ts';
-import type { PullProgress } from '../../src/image/pull.ts';
+import type { PullProgress } from '../../src/image/progress.ts';
 import {
   emptyRoot,
   filesBelow,
