@@ -1,5 +1,5 @@
 import { dirname, posix, resolve } from 'node:path';
-import { parse } from 'smol-toml';
+import { parse, TomlError } from 'smol-toml';
 import * as v from 'valibot';
 import { CoracleError, messageOf } from '../errors.ts';
 import type { TlsFiles } from './hosts-tls.ts';
@@ -31,13 +31,15 @@ const UNITS_MS: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
+const DURATION = 'must be a duration as "1.5s" or "500ms"';
+
 const path = v.pipe(v.string(), v.nonEmpty());
 const paths = v.union([path, v.array(path)], 'must be a path or a list of paths');
 const clients = v.union(
   [path, v.array(v.union([path, v.strictTuple([path, v.string()])]))],
   'must be a path, a list of paths, or a list of pairs of a certificate and its key',
 );
-const headerText = v.pipe(v.string(), v.regex(/^\P{Cc}*$/u));
+const headerText = v.pipe(v.string(), v.regex(/^\P{Cc}*$/u, 'must be of one line'));
 const headerValue = v.union(
   [headerText, v.array(headerText)],
   'must be a string or a list of strings, of one line each',
@@ -67,9 +69,9 @@ const entrySchema = {
   override_path: v.optional(v.boolean('must be true or false'), false),
   dial_timeout: v.optional(
     v.pipe(
-      v.string('must be a duration as "1.5s" or "500ms"'),
+      v.string(DURATION),
+      v.check((text) => parseDuration(text) !== undefined, DURATION),
       v.transform(parseDuration),
-      v.number('must be a duration as "1.5s" or "500ms"'),
     ),
   ),
 };
@@ -94,7 +96,10 @@ export function parseHostsFile(text: string, file: string): HostsFile {
   try {
     raw = parse(text);
   } catch (error) {
-    throw new CoracleError('FailedPrecondition', `${file}: ${messageOf(error)}`, { cause: error });
+    // Its other lines quote the file.
+    const [why] = messageOf(error).split('\n');
+    const at = error instanceof TomlError ? `:${error.line}` : '';
+    throw new CoracleError('FailedPrecondition', `${file}${at}: ${why}`);
   }
   const result = v.safeParse(fileObject, raw);
   if (!result.success) throw badKey(file, result.issues[0]);
@@ -176,8 +181,14 @@ function badKey(file: string, issue: v.BaseIssue<unknown>): CoracleError {
   const key = issue.path?.map((item) => tomlKey(String(item.key))).join('.') ?? '';
   // A header may be a password.
   const secret = issue.path?.some((item) => item.key === 'header');
-  const value = secret ? 'its value' : JSON.stringify(issue.input);
+  const value = secret ? 'its value' : JSON.stringify(givenValue(issue));
   return new CoracleError('FailedPrecondition', `${file}: ${key}: ${value} ${issue.message}`);
+}
+
+/** Of an unknown key, the issue has the key as its input. */
+function givenValue(issue: v.BaseIssue<unknown>): unknown {
+  const last = issue.path?.at(-1);
+  return last ? last.value : issue.input;
 }
 
 function tomlKey(key: string): string {
