@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import type { TlsMaterial } from './hosts-tls.ts';
 
 export interface ConnectionOptions {
@@ -62,15 +62,11 @@ export class Connections {
       timeout: dialTimeoutMs,
       ...(secureContext && { secureContext, rejectUnauthorized: !tls.skipVerify }),
     };
-    const options: Agent.Options = {
-      connect,
-      headersTimeout: progressTimeoutMs,
-      bodyTimeout: progressTimeoutMs,
-    };
+    const options = { headersTimeout: progressTimeoutMs, bodyTimeout: progressTimeoutMs };
     const proxied = !direct && PROXY_VARIABLES.some((name) => process.env[name]);
     return proxied
-      ? new EnvHttpProxyAgent({ ...options, requestTls: connect })
-      : new Agent(options);
+      ? new EnvHttpProxyAgent({ ...options, connect, requestTls: connect })
+      : new Agent({ ...options, connect: hearAlerts(buildConnector(connect)) });
   }
 
   /** Made once: parsing every root takes milliseconds. */
@@ -84,6 +80,21 @@ export class Connections {
       key: client.map((pair) => pair.key),
     });
   }
+}
+
+/**
+ * A host that wants a certificate of its client says so by a TLS alert after the handshake, and
+ * ends the connection. Only if the socket is destroyed there, the alert becomes the request's error
+ * instead of that end.
+ */
+function hearAlerts(connector: buildConnector.connector): buildConnector.connector {
+  return (target, callback) => {
+    connector(target, (...result) => {
+      const [, socket] = result;
+      socket?.once('error', () => socket.destroy());
+      callback(...result);
+    });
+  };
 }
 
 export function isLoopback(hostname: string): boolean {
