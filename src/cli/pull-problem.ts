@@ -24,7 +24,7 @@ function hintFor(
         ? 'the registry refuses this user, password or repository'
         : 'give credentials with --creds, --creds-stdin or CORACLE_CREDS';
     case 'RegistryUnavailable':
-      return "mirrors, certificates and plain http are set in the registry's hosts.toml";
+      return "mirrors, certificates and http instead of https are set in the registry's hosts.toml";
     case 'DiskFull':
       return 'free some space: "coracle rmi" removes images';
   }

@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
+import { LayerState } from '../../src/cri/gen/coracle.ts';
 import { pushLayout } from '../helpers/image-fixture.ts';
 import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod } from '../helpers/pod.ts';
@@ -21,6 +22,7 @@ before(async () => {
   const layout = join(server.dir, 'pushed');
   await makeBusyboxLayout(layout, { name: 'unused.local/busybox:1' });
   await pushLayout(registry.url, layout, 'team/busybox', '1.0');
+  await pushLayout(registry.url, layout, 'team/busybox', '2.0');
 });
 
 after(async () => {
@@ -60,6 +62,61 @@ test('IM-1, IM-11: pulled by tag, an image has one id everywhere, runs, and is g
   assert.deepEqual((await client.listImages({})).images, []);
   assert.deepEqual(readdirSync(join(server.root, 'blobs', 'sha256')), []);
   await client.removeImage({ image: { image: digest } });
+});
+
+test('an image is named as its user named it, by a digest and by its id', async () => {
+  const { client } = server;
+  const second = `${registry.host}/team/busybox:2.0`;
+  await client.pullImage({ image: { image: `${registry.host}/team/busybox:1.0` } });
+  const { imageRef: id } = await client.pullImage({ image: { image: second } });
+  const pod = await runPod(server, id);
+  const image = { image: id, userSpecifiedImage: second, annotations: { team: 'a' } };
+  const containerId = await pod.run(['true'], { image });
+  const { status } = await client.containerStatus({ containerId });
+  const { image: listed } = (await client.listContainers({ filter: { id: containerId } }))
+    .containers[0] ?? { image: undefined };
+  const { image: known, info } = await client.imageStatus({ image: { image: id }, verbose: true });
+  assert.deepEqual(
+    [status?.image?.image, status?.image?.userSpecifiedImage, status?.image?.annotations.team],
+    [second, second, 'a'],
+  );
+  assert.deepEqual([listed?.image, listed?.userSpecifiedImage], [id, second]);
+  assert.deepEqual([status?.imageId, status?.imageRef], [id, known?.repoDigests[0]]);
+  const { chainID, imageSpec } = JSON.parse(info.info ?? '{}');
+  assert.deepEqual(imageSpec.rootfs.diff_ids, [chainID]);
+  assert.deepEqual([imageSpec.os, imageSpec.config.Cmd], ['linux', ['sh']]);
+
+  const found = async (name: string) =>
+    (await client.listImages({ filter: { image: { image: name } } })).images.map((each) => each.id);
+  for (const name of [`${registry.host}/team/busybox`, id, known?.repoDigests[0] ?? '']) {
+    assert.deepEqual(await found(name), [id], name);
+  }
+  assert.deepEqual(await found(`${registry.host}/team`), []);
+  const other = { image: id, runtimeHandler: 'gvisor' };
+  await assert.rejects(client.imageStatus({ image: other }), { code: 3 });
+  await client.removePodSandbox({ podSandboxId: pod.id });
+  await client.removeImage({ image: { image: id } });
+});
+
+test('the admin service pulls with progress, which ends with the id', async () => {
+  const { client } = server;
+  const image = { image: `${registry.host}/team/busybox:1.0` };
+  const messages = [];
+  for await (const message of client.pullWithProgress({ image })) messages.push(message);
+  const last = messages.pop();
+  assert.match(last?.imageRef ?? '', /^sha256:/);
+  assert.ok(messages.every(({ progress, imageRef }) => progress && imageRef === ''));
+  const progress = messages.at(-1)?.progress;
+  assert.deepEqual(
+    progress?.layers.map(({ state }) => state),
+    [LayerState.LAYER_DONE],
+  );
+  assert.equal(progress?.bytesDone, progress?.bytes);
+  const missing = { image: `${registry.host}/team/nosuch:1` };
+  await assert.rejects(client.pullWithProgress({ image: missing })[Symbol.asyncIterator]().next(), {
+    code: 5,
+  });
+  await client.removeImage({ image });
 });
 
 test('twenty pulls of one image at once are one', async () => {
