@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { request } from 'undici';
-import { type ImageService, openImages } from '../../src/image/images.ts';
+import { type ImageService, type ImagesOptions, openImages } from '../../src/image/images.ts';
 import { addon } from '../../src/native/addon.ts';
 import { openStore } from '../../src/store/open.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -26,9 +27,12 @@ export interface OpenedImages extends AsyncDisposable {
 }
 
 /** An image service over a real store in `root`. */
-export async function openTestImages(root: string): Promise<OpenedImages> {
+export async function openTestImages(
+  root: string,
+  options: Partial<ImagesOptions> = {},
+): Promise<OpenedImages> {
   const store = await openStore(root);
-  const images = await openImages({ root, store, native: addon });
+  const images = await openImages({ root, store, native: addon, ...options });
   return {
     images,
     store,
@@ -55,6 +59,22 @@ export function filesBelow(root: string): string[] {
     .sort();
 }
 
+/** What du(1) says of blobs, of those on their way, and of layers: bytes allocated, and inodes. */
+export function diskUsage(root: string): { bytes: number; inodes: number } {
+  const script =
+    'find blobs/sha256 ingest layers -mindepth 1 -maxdepth 1 ! -path layers/0 -print0 | ' +
+    'du --files0-from=- -cs "$@" | tail -1';
+  const total = (...flags: string[]) =>
+    Number.parseInt(
+      execFileSync('sh', ['-c', script, 'sh', ...flags], {
+        cwd: root,
+        encoding: 'utf8',
+      }),
+      10,
+    );
+  return { bytes: total('-B1'), inodes: total('--inodes') };
+}
+
 /** What is in `layers/`, `blobs/` and `ingest/` once no image is left. */
 export const emptyRoot = [
   'blobs/',
@@ -64,6 +84,11 @@ export const emptyRoot = [
   'layers/0/',
   'layers/0/fs/',
 ];
+
+/** Bytes that do not compress, the same ones for the same seed. */
+export function noise(seed: string, size: number): Buffer {
+  return createHash('shake256', { outputLength: size }).update(seed).digest();
+}
 
 interface Descriptor {
   mediaType: string;
