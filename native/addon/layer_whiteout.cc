@@ -17,7 +17,7 @@ constexpr size_t kPerName = 64;  // of the set, beside the characters
 }  // namespace
 
 size_t Whiteouts::wrote(std::string_view path) {
-  if (path.empty() || tree_->directory(parent_path(path), false) < 0) return 0;
+  if (path.empty()) return 0;
   std::string name = tree_->real_name() + "/" + std::string(base_name(path));
   const size_t bytes = name.size() + kPerName;
   return written_.insert(std::move(name)).second ? bytes : 0;

@@ -17,8 +17,9 @@ class Whiteouts {
  public:
   explicit Whiteouts(Tree* tree) : tree_(tree) {}
 
-  // Remembers what this layer has brought: whiteouts apply to the layers below alone, whatever
-  // the order of entries in the tar. Returns the bytes of memory that this takes.
+  // Remembers what this layer has brought, right after it was written: whiteouts apply to the
+  // layers below alone, whatever the order of entries in the tar. Returns the bytes of memory that
+  // this takes.
   size_t wrote(std::string_view path);
 
   // Applies an entry whose name is_whiteout. Other aufs names (".wh..wh.plnk") mean nothing.

@@ -100,26 +100,21 @@ bool is_overlay_whiteout(const Entry& entry) {
 }
 
 // Removes what has the name; true where it may stay, since it is what the entry makes.
-bool clear_name(Tree* tree, int parent, const std::string& name, const Entry& entry) {
+bool clear_name(const Tree& tree, int parent, const std::string& name, const Entry& entry,
+                bool* removed) {
   struct stat there;
   if (fstatat(parent, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return false;
     fail_errno("stat", entry.path);
   }
   if (entry.is_hardlink) {
-    if (same_file(*tree, entry, there)) return true;
+    if (!S_ISDIR(there.st_mode) && same_file(tree, entry, there)) return true;
   } else if (S_ISDIR(entry.mode) && S_ISDIR(there.st_mode)) {
     return true;
   }
   if (remove_tree(parent, name.c_str()) != 0) fail_errno("replace", entry.path);
-  tree->forget();
+  *removed = true;
   return false;
-}
-
-int open_parent(Tree* tree, const Entry& entry) {
-  const int parent = tree->directory(parent_path(entry.path), true);
-  if (parent < 0) fail_errno("open directory", entry.path);
-  return parent;
 }
 
 }  // namespace
@@ -130,17 +125,21 @@ void write_entry(Tree* tree, const Entry& entry, TarReader* tar) {
     return;
   }
   const std::string name(base_name(entry.path));
-  int parent = open_parent(tree, entry);
+  // Looked up once: what is replaced may be a symlink that the name itself went through.
+  const int parent = tree->directory(parent_path(entry.path), true);
+  if (parent < 0) fail_errno("open directory", entry.path);
+  bool removed = false;
   if (is_overlay_whiteout(entry)) {
-    clear_name(tree, parent, name, entry);
+    clear_name(*tree, parent, name, entry, &removed);
+    if (removed) tree->forget();
     return;
   }
   Fd file;
   if (make_name(*tree, parent, name, entry, &file) != 0) {
     if (errno != EEXIST) fail_errno("create", entry.path);
-    if (!clear_name(tree, parent, name, entry)) {
-      parent = open_parent(tree, entry);
-      if (make_name(*tree, parent, name, entry, &file) != 0) fail_errno("create", entry.path);
+    if (!clear_name(*tree, parent, name, entry, &removed) &&
+        make_name(*tree, parent, name, entry, &file) != 0) {
+      fail_errno("create", entry.path);
     }
   }
   if (file) {
@@ -149,6 +148,7 @@ void write_entry(Tree* tree, const Entry& entry, TarReader* tar) {
   } else if (!entry.is_hardlink) {
     write_metadata(parent, name, entry);
   }
+  if (removed) tree->forget();
 }
 
 }  // namespace coracle::layer
