@@ -10,7 +10,7 @@ import { authFromCri } from './pull-image.ts';
 export const pullWithProgress: ServerStreaming<PullWithProgressRequest, PullWithProgressResponse> =
   async function* (ctx, request, signal) {
     const name = imageName('image', request.image);
-    const auth = authFromCri(request.auth, name);
+    const auth = authFromCri(request.auth);
     const news = new Latest<PullProgress>();
     const onProgress = (progress: PullProgress) => news.put(progress);
     const pulled = ctx.images.pull(name, { auth, signal, onProgress }).finally(() => news.end());

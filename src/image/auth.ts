@@ -39,7 +39,7 @@ export function authFor(
   host: Pick<RegistryHost, 'root' | 'mirror'>,
 ): RegistryAuth | undefined {
   if (auth?.serverAddress) {
-    const named = hostOf(auth.serverAddress);
+    const named = hostOf(auth.serverAddress, host.root.protocol);
     const same =
       named === host.root.host || (DOCKER_HUB.has(named) && DOCKER_HUB.has(host.root.host));
     return same ? auth : undefined;
@@ -53,8 +53,8 @@ export function hasSecret(auth: RegistryAuth | undefined): boolean {
   return Boolean(auth?.username || auth?.auth || auth?.identityToken || auth?.registryToken);
 }
 
-/** "index.docker.io" of "https://index.docker.io/v1/"; a default port goes. */
-function hostOf(address: string): string {
-  const url = /^[a-z]+:\/\//i.test(address) ? address : `https://${address}`;
+/** "index.docker.io" of "https://index.docker.io/v1/"; the default port of `protocol` goes. */
+function hostOf(address: string, protocol: string): string {
+  const url = `${protocol}//${address.replace(/^[a-z]+:\/\//i, '')}`;
   return URL.canParse(url) ? new URL(url).host : address;
 }

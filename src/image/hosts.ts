@@ -43,7 +43,8 @@ export async function findHosts(
       if (names !== undefined) return readDirectory(directory, names, registry);
     }
   }
-  const hostsFile = join(configDirs[0] ?? '', registry, FILE);
+  const [first] = configDirs;
+  const hostsFile = first ? join(first, registry, FILE) : `a ${FILE} for ${registry}`;
   return [await hostOf(serverEntry(NO_FILES), registry, false, hostsFile, '')];
 }
 

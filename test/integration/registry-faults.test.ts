@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { stat } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Digest } from '../../src/image/digest.ts';
+import { openImages } from '../../src/image/images.ts';
 import { parseReference } from '../../src/image/reference.ts';
 import { Registries, type Repository } from '../../src/image/registry.ts';
 import { retry } from '../../src/image/retry.ts';
+import { addon } from '../../src/native/addon.ts';
+import { openStore } from '../../src/store/open.ts';
 import { proxy } from '../helpers/http-server.ts';
-import { pushLayout, scratchDirectory, writeLayout } from '../helpers/image-fixture.ts';
+import { makeTar, pushLayout, scratchDirectory, writeLayout } from '../helpers/image-fixture.ts';
 import { freePort, startRegistry } from '../helpers/registry.ts';
 
 const signal = new AbortController().signal;
@@ -24,12 +27,15 @@ before(async () => {
   scratch = await scratchDirectory();
   storage = join(scratch.path, 'registry');
   const layout = join(scratch.path, 'layout');
-  const { layerDigests } = writeLayout(layout, { name: 'big', layers: [randomBytes(8 << 20)] });
+  const { layerDigests } = writeLayout(layout, {
+    name: 'big',
+    layers: [makeTar([{ name: 'noise', data: randomBytes(8 << 20) }])],
+  });
   digest = layerDigests[0] as Digest;
   path = `/v2/big/blobs/${digest}`;
   length = (await stat(join(layout, 'blobs', digest.replace(':', '/')))).size;
   await using registry = await startRegistry(storage);
-  await pushLayout(registry.url, layout, 'big', 'latest');
+  for (const name of ['big', 'team/big']) await pushLayout(registry.url, layout, name, 'latest');
 });
 
 after(async () => {
@@ -218,5 +224,49 @@ test('a storage that a registry redirects to sees no credentials, and goes on in
     assert.deepEqual(other.log, [`GET ${path}?X-Amz-Signature=secret -`]);
   } finally {
     await registries.close();
+  }
+});
+
+test('an image is pulled through a mirror that is killed and started again meanwhile', async () => {
+  const port = await freePort();
+  let registry = await startRegistry(storage, { port });
+  await using front = await proxy({ to: `127.0.0.1:${port}`, onBody: () => sleep(2) });
+  const certs = join(scratch.path, 'certs.d', 'docker.io');
+  await mkdir(certs, { recursive: true });
+  await writeFile(join(certs, 'hosts.toml'), `[host."http://${front.host}"]\n`);
+  const root = join(scratch.path, 'root');
+  const store = await openStore(root);
+  const registryConfigDirs = [join(scratch.path, 'certs.d')];
+  const images = await openImages({ root, store, native: addon, registryConfigDirs });
+  const restarted: Promise<void>[] = [];
+  try {
+    const { imageRef } = await images.pull('docker.io/team/big', {
+      onProgress: ({ bytesDone }) => {
+        if (bytesDone < 2 << 20 || restarted.length > 0) return;
+        restarted.push(
+          registry
+            .kill()
+            .then(() => sleep(1000))
+            .then(() => startRegistry(storage, { port }))
+            .then((again) => {
+              registry = again;
+            }),
+        );
+      },
+    });
+    assert.equal(restarted.length, 1);
+    assert.equal(
+      (await stat(join(root, images.layersOf(imageRef)[0] ?? '', 'noise'))).size,
+      8 << 20,
+    );
+    assert.deepEqual(images.status(imageRef)?.repoTags, ['docker.io/team/big:latest']);
+    assert.ok(front.log.every((line) => line.includes('?ns=docker.io')));
+    const sent = [...front.sent].find(([url]) => url.includes(digest))?.[1] ?? 0;
+    assert.ok(sent < length + (3 << 20), `${sent} bytes were sent`);
+  } finally {
+    await images.close();
+    await store.close();
+    await Promise.all(restarted);
+    await registry[Symbol.asyncDispose]();
   }
 });
