@@ -8,7 +8,7 @@ export interface CertificateFiles {
 }
 
 export interface TestCa extends CertificateFiles {
-  /** A certificate for 127.0.0.1 and localhost, or of a client. */
+  /** A certificate for 127.0.0.1, localhost and registry.test, or of a client. */
   issue(name: string): CertificateFiles;
 }
 
@@ -33,7 +33,7 @@ export function makeCa(directory: string): TestCa {
       const made = { cert: at(`${name}.pem`), key: at(`${name}.key`) };
       const request = at(`${name}.csr`);
       const extensions = at(`${name}.ext`);
-      writeFileSync(extensions, 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
+      writeFileSync(extensions, 'subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:registry.test\n');
       openssl('req', ...NEW_KEY, '-subj', `/CN=${name}`, '-keyout', made.key, '-out', request);
       openssl(
         ...['x509', '-req', '-in', request, '-CA', ca.cert, '-CAkey', ca.key],

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parseReference } from '../../src/image/reference.ts';
@@ -138,4 +141,39 @@ test('a mirror that is down, or not to be trusted, hands on to the server', asyn
   // The mirror is first where it serves: the server here does not.
   const toml = `server = "http://127.0.0.1:1"\n[host."${registry.url}"]`;
   assert.equal(await pull('docker.io/library/busybox', configure('docker.io', toml)), digest);
+});
+
+test('a proxy leads to registries, with the same trust, but not to loopback', async () => {
+  await using secure = await startRegistry(storage, { tls: server });
+  await using plain = await startRegistry(storage);
+  const tunnels: string[] = [];
+  const proxy = createServer().on('connect', (request, socket) => {
+    tunnels.push(String(request.url));
+    const [, port] = secure.host.split(':');
+    const onward = connect(Number(port), '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      onward.pipe(socket).pipe(onward);
+    });
+    onward.on('error', () => socket.destroy());
+    socket.on('error', () => onward.destroy());
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  process.env.https_proxy = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  try {
+    const trusting = configure('registry.test', `ca = ${JSON.stringify(ca.cert)}`);
+    assert.equal(await pull('registry.test/busybox', trusting), digest);
+    assert.equal(tunnels[0], 'registry.test:443');
+    await assert.rejects(pull('registry.test/busybox', configure('registry.test', '')), {
+      kind: 'FailedPrecondition',
+      message: /not trusted/,
+    });
+    const before = tunnels.length;
+    assert.equal(await pull(`${plain.host}/busybox`, trusting), digest);
+    assert.equal(tunnels.length, before);
+  } finally {
+    delete process.env.https_proxy;
+    proxy.closeAllConnections();
+    proxy.close();
+  }
 });
