@@ -18,7 +18,13 @@ const directories = v.pipe(
   ),
 );
 
-const subnet = v.pipe(v.string(), v.regex(/^[0-9a-fA-F.:]+\/\d+$/));
+const subnet = v.pipe(v.string(), v.regex(/^[0-9a-fA-F.:]+\/\d+$/, 'is not a subnet'));
+
+/** "none": of IPv4, for pods that have IPv6 alone. */
+const subnet4 = v.pipe(
+  v.string(),
+  v.regex(/^(none|[0-9a-fA-F.:]+\/\d+)$/, 'is not a subnet, nor "none"'),
+);
 
 /** IFNAMSIZ of linux/if.h is 16, with the closing NUL. */
 const linkName = v.pipe(v.string(), v.regex(/^[^\s/:]{1,15}$/, 'is not the name of a link'));
@@ -36,7 +42,7 @@ export const settingsSchema = v.strictObject({
   'max-log-line': v.exactOptional(maxLogLine),
   'exec-drain-timeout-ms': v.exactOptional(milliseconds),
   'network-bridge': v.exactOptional(linkName),
-  'network-subnet': v.exactOptional(subnet),
+  'network-subnet': v.exactOptional(subnet4),
   'network-subnet6': v.exactOptional(subnet),
   'cni-conf-dir': v.exactOptional(directory),
   'cni-bin-dir': v.exactOptional(directories),

@@ -1,3 +1,4 @@
+import type { NetworkReadiness } from '../network/index.ts';
 import type { RuntimeContext } from '../runtime/context.ts';
 import type { Unary } from './call.ts';
 import type { RuntimeCondition, StatusRequest, StatusResponse } from './gen/cri.ts';
@@ -6,19 +7,22 @@ import { RUNTIME_HANDLERS } from './runtime-handler.ts';
 import { podCidrOf } from './update-runtime-config.ts';
 
 /** Kubelet asks every 5 s and marks the node NotReady by the two conditions. */
-export const status: Unary<StatusRequest, StatusResponse> = async (ctx, { verbose }) => ({
-  status: { conditions: [runtimeReady(ctx), await networkReady(ctx)] },
-  info: verbose ? info(ctx) : {},
-  runtimeHandlers: RUNTIME_HANDLERS.map((name) => ({
-    name,
-    features: { recursiveReadOnlyMounts: false, userNamespaces: false },
-  })),
-  features: {
-    supplementalGroupsPolicy: true,
-    userNamespacesHostNetwork: false,
-    mountOptions: false,
-  },
-});
+export const status: Unary<StatusRequest, StatusResponse> = async (ctx, { verbose }) => {
+  const network = await ctx.network.ready();
+  return {
+    status: { conditions: [runtimeReady(ctx), networkReady(network)] },
+    info: verbose ? info(ctx, network) : {},
+    runtimeHandlers: RUNTIME_HANDLERS.map((name) => ({
+      name,
+      features: { recursiveReadOnlyMounts: false, userNamespaces: false },
+    })),
+    features: {
+      supplementalGroupsPolicy: true,
+      userNamespacesHostNetwork: false,
+      mountOptions: false,
+    },
+  };
+};
 
 function runtimeReady(ctx: RuntimeContext): RuntimeCondition {
   const condition = { type: 'RuntimeReady', reason: '', message: '' };
@@ -27,15 +31,25 @@ function runtimeReady(ctx: RuntimeContext): RuntimeCondition {
 }
 
 /** What is merely degraded, as a missing nft, is told without making the node unready. */
-async function networkReady(ctx: RuntimeContext): Promise<RuntimeCondition> {
-  const { ok, reason } = await ctx.network.ready();
+function networkReady({ ok, reason }: NetworkReadiness): RuntimeCondition {
   const name = ok ? (reason === '' ? '' : 'NetworkDegraded') : 'NetworkNotReady';
   return { type: 'NetworkReady', status: ok, reason: name, message: reason };
 }
 
-function info(ctx: RuntimeContext): Record<string, string> {
+function info(ctx: RuntimeContext, network: NetworkReadiness): Record<string, string> {
   return {
     config: toJson({ ...ctx.options, podCidr: podCidrOf(ctx) }),
     doctor: toJson(ctx.host),
+    ...networkInfo(ctx, network),
   };
+}
+
+/** Of CNI under the keys that users of `crictl info` look for. */
+function networkInfo(
+  { network, options }: RuntimeContext,
+  { ok, reason }: NetworkReadiness,
+): Record<string, string> {
+  const described = toJson(network.describe());
+  if (options.network.cniConfDir === undefined) return { network: described };
+  return { cniconfig: described, lastCNILoadStatus: ok ? 'OK' : reason };
 }

@@ -57,8 +57,6 @@ export function sandboxFromCri(
 ): SandboxConfig {
   const config = present(field, message);
   const metadata = present(`${field}.metadata`, config.metadata);
-  const { namespaceOptions } = config.linux?.securityContext ?? {};
-  const hostNetwork = namespaceOptions?.network === NamespaceMode.NODE;
   if (config.windows) throw unsupported(`${field}.windows`, 'Windows pods are');
   return {
     name: nonEmpty(`${field}.metadata.name`, metadata.name),
@@ -71,7 +69,7 @@ export function sandboxFromCri(
     }),
     ...(config.dnsConfig && { dns: dns(`${field}.dns_config`, config.dnsConfig) }),
     portMappings: config.portMappings.map((mapping, index) =>
-      portMapping(`${field}.port_mappings[${index}]`, mapping, hostNetwork),
+      portMapping(`${field}.port_mappings[${index}]`, mapping),
     ),
     labels: { ...config.labels },
     annotations: { ...config.annotations },
@@ -94,11 +92,8 @@ function dns(field: string, config: DNSConfig): DnsConfig {
   };
 }
 
-/** On the host's network a host port is the port that is listened on: nothing is to be mapped. */
-function portMapping(field: string, mapping: CriPortMapping, hostNetwork: boolean): PortMapping {
-  if (mapping.hostPort > 0 && !hostNetwork) {
-    throw unsupported(`${field}.host_port`, 'host ports of pods with their own network are');
-  }
+/** A host port of a pod on the host's network is the port that it listens on: nothing is mapped. */
+function portMapping(field: string, mapping: CriPortMapping): PortMapping {
   return {
     protocol: oneOf(`${field}.protocol`, mapping.protocol, PROTOCOLS, Protocol),
     containerPort: integer(`${field}.container_port`, mapping.containerPort, 1, 65_535),

@@ -186,7 +186,15 @@ export class EmbeddedNetwork implements PodNetworkProvider {
   }
 
   describe(): Record<string, unknown> {
-    return { network: 'embedded', bridge: this.#bridge };
+    const { subnet, subnet6 } = this.#options;
+    const record = this.#options.addresses.get('subnet');
+    return {
+      network: 'embedded',
+      bridge: this.#bridge,
+      subnet: subnet ?? (record?.kind === 'subnet' ? record.subnet : ''),
+      subnet6: subnet6 ?? '',
+      pods: this.#addresses.size,
+    };
   }
 
   async close(): Promise<void> {}

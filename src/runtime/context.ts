@@ -40,7 +40,7 @@ export interface RuntimeOptions {
 export interface NetworkOptions {
   /** Link name of the embedded network's bridge. */
   bridge: string;
-  /** IPv4, "10.88.0.0/16"; absent: one that no route of the host uses. */
+  /** IPv4, "10.88.0.0/16"; "none": IPv6 alone; absent: one that no route of the host uses. */
   subnet?: string;
   /** IPv6, "fd00:88::/64"; absent: pods of the embedded network have IPv4 alone. */
   subnet6?: string;

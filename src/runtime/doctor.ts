@@ -32,10 +32,10 @@ export interface HostReport {
 
 /**
  * Looks at the host: a few dozen small files are read, nothing is changed or started. With
- * `options` the directories of that runtime are looked at as well.
+ * `options` the directories and the CNI network of that runtime are looked at as well.
  */
 export async function diagnose(
-  options?: Partial<Pick<RuntimeOptions, 'root' | 'state'>>,
+  options?: Partial<Pick<RuntimeOptions, 'root' | 'state' | 'network'>>,
 ): Promise<HostReport> {
   const kernelRelease = release();
   const kernel = kernelVersion(kernelRelease);

@@ -1,5 +1,7 @@
 import { access, constants, readFile, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { cniChecks } from './cni-checks.ts';
+import type { NetworkOptions } from './context.ts';
 import type { CheckState, HostCheck } from './doctor.ts';
 import { missingCapabilities } from './process-capabilities.ts';
 
@@ -46,7 +48,7 @@ const SYSTEM_CALLS: readonly [name: string, since: Version, use: string][] = [
 export async function hostChecks(
   kernel: Version,
   release: string,
-  directories: { root?: string; state?: string },
+  options: { root?: string; state?: string; network?: NetworkOptions },
 ): Promise<readonly HostCheck[]> {
   const checks = await Promise.all([
     check('kernel', atLeast(kernel, OLDEST_KERNEL), `Linux ${release}`, 'degraded'),
@@ -63,9 +65,10 @@ export async function hostChecks(
     oomScoreAdj(),
     userNamespaces(),
     nft(),
-    ...(directories.root ? [rootDirectory(directories.root)] : []),
+    ...(options.root ? [rootDirectory(options.root)] : []),
   ]);
-  return Object.freeze(checks.map((each) => Object.freeze(each)));
+  const cni = options.network ? await cniChecks(options.network) : [];
+  return Object.freeze([...checks, ...cni].map((each) => Object.freeze(each)));
 }
 
 function check(name: string, ok: boolean, detail: string, otherwise: CheckState): HostCheck {

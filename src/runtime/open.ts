@@ -2,7 +2,6 @@ import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { openImages } from '../image/images.ts';
 import { addon } from '../native/addon.ts';
-import { EmbeddedNetwork } from '../network/embedded.ts';
 import { openContainers } from '../store/containers.ts';
 import { lockRoot, type RootLock } from '../store/lock.ts';
 import { NameRegistry } from '../store/names.ts';
@@ -17,6 +16,7 @@ import { EventBus } from './events.ts';
 import { readHostFacts } from './host-facts.ts';
 import { LiveContainers } from './live.ts';
 import { Monitors } from './monitors.ts';
+import { openNetwork } from './open-network.ts';
 import { recover } from './recover.ts';
 import { SeccompCache } from './seccomp-cache.ts';
 
@@ -95,6 +95,9 @@ async function assemble(
   await images.recovered();
   const host = await diagnose(options);
   const cgroups = await readCgroupLayout();
+  const facts = await readHostFacts(host, cgroups);
+  // Last: it watches files.
+  const network = await openNetwork(options.network, { addon, store, log });
   return {
     options,
     log,
@@ -106,15 +109,11 @@ async function assemble(
     sandboxNames,
     containerNames,
     images,
-    network: new EmbeddedNetwork({
-      addon,
-      addresses: store.table('addresses'),
-      ...options.network,
-    }),
+    network,
     seccomp: new SeccompCache({ root: options.root, addon }),
     cgroups,
     host,
-    facts: await readHostFacts(host, cgroups),
+    facts,
     events: new EventBus(),
     monitors: new Monitors(),
     live: new LiveContainers(),

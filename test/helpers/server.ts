@@ -20,15 +20,19 @@ export class TestServer {
   #process: ChildProcess | undefined;
   #client: CriClient | undefined;
 
-  private constructor(dir: string) {
+  /** Flags beside those of its directories; what is changed here counts from the next launch. */
+  flags: string[];
+
+  private constructor(dir: string, flags: string[]) {
     this.dir = dir;
+    this.flags = flags;
     this.root = join(dir, 'root');
     this.state = join(dir, 'state');
     this.socket = join(dir, 'coracle.sock');
   }
 
-  static async start(): Promise<TestServer> {
-    const server = new TestServer(await mkdtemp(join(tmpdir(), 'coracle-test-')));
+  static async start(flags: string[] = []): Promise<TestServer> {
+    const server = new TestServer(await mkdtemp(join(tmpdir(), 'coracle-test-')), flags);
     await server.launch();
     return server;
   }
@@ -46,6 +50,7 @@ export class TestServer {
   async launch(): Promise<void> {
     const args = ['--import', 'tsx', 'src/cli/main.ts', 'serve'];
     args.push('--listen', `unix://${this.socket}`, '--root', this.root, '--state', this.state);
+    args.push(...this.flags);
     const child = spawn(process.execPath, args, {
       cwd: PACKAGE,
       stdio: ['ignore', 'ignore', 'pipe'],

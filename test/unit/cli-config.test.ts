@@ -27,7 +27,17 @@ describe('settings', () => {
         cgroupDriver: 'cgroupfs',
         maxLogLine: 16_384,
         execDrainTimeoutMs: 10_000,
-        network: { bridge: 'coracle0' },
+        network: {
+          bridge: 'coracle0',
+          cniBinDirs: ['/opt/cni/bin', '/usr/lib/cni'],
+          cniTimeoutMs: 60_000,
+        },
+        images: {
+          registryConfigDirs: ['/etc/coracle/certs.d'],
+          progressTimeoutMs: 300_000,
+          maxDownloads: 3,
+          pinned: [],
+        },
       },
     });
   });
@@ -43,6 +53,14 @@ describe('settings', () => {
       exec-drain-timeout-ms = 0
       network-bridge = "br0"
       network-subnet = "10.9.0.0/16"
+      network-subnet6 = "fd00:9::/64"
+      cni-conf-dir = "/etc/cni/net.d"
+      cni-bin-dir = "/a:/b"
+      cni-timeout-ms = 5000
+      registry-config-dir = "/c:/d"
+      pull-progress-timeout-ms = 0
+      max-concurrent-downloads = 8
+      pinned-images = ["registry.k8s.io/pause:*"]
     `);
     assert.deepEqual(settings, {
       listen: '/x.sock',
@@ -53,7 +71,20 @@ describe('settings', () => {
         cgroupDriver: 'systemd',
         maxLogLine: 100,
         execDrainTimeoutMs: 0,
-        network: { bridge: 'br0', subnet: '10.9.0.0/16' },
+        network: {
+          bridge: 'br0',
+          subnet: '10.9.0.0/16',
+          subnet6: 'fd00:9::/64',
+          cniConfDir: '/etc/cni/net.d',
+          cniBinDirs: ['/a', '/b'],
+          cniTimeoutMs: 5000,
+        },
+        images: {
+          registryConfigDirs: ['/c', '/d'],
+          progressTimeoutMs: 0,
+          maxDownloads: 8,
+          pinned: ['registry.k8s.io/pause:*'],
+        },
       },
     });
   });
@@ -70,6 +101,8 @@ describe('settings', () => {
 
   it('take directories of flags from where the caller stands', () => {
     assert.equal(withFile('', { root: 'here' }).runtime.root, resolve('here'));
+    const { network } = withFile('', { cniBinDir: 'a:/b' }).runtime;
+    assert.deepEqual(network.cniBinDirs, [resolve('a'), '/b']);
   });
 
   const wrong: [string, string][] = [
@@ -83,6 +116,13 @@ describe('settings', () => {
       'network-bridge = "sixteen-letters-"',
       'config file F: network-bridge: "sixteen-letters-" is not the name of a link',
     ],
+    ['network-subnet = "ten"', 'config file F: network-subnet: "ten" is not a subnet, nor "none"'],
+    ['network-subnet6 = "none"', 'config file F: network-subnet6: "none" is not a subnet'],
+    [
+      'cni-bin-dir = "/a:b"',
+      'config file F: cni-bin-dir: "/a:b" must be absolute paths, joined by colons',
+    ],
+    ['cni-timeout-ms = 0', 'config file F: cni-timeout-ms: 0 is not >=1'],
     [
       'a = "\nb',
       'config file F, line 1, column 6: Invalid TOML document: control characters are not allowed in strings',

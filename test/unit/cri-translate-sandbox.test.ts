@@ -219,10 +219,6 @@ describe('a pod sandbox configuration from CRI', () => {
 
   const context = 'config.linux.security_context';
   const unsupported: [DeepPartial<PodSandboxConfig>, string][] = [
-    [
-      { portMappings: [{ containerPort: 80 }, { containerPort: 1, hostPort: 8080 }] },
-      'config.port_mappings[1].host_port: host ports of pods with their own network are not supported',
-    ],
     [{ windows: {} }, 'config.windows: Windows pods are not supported'],
     [
       options({ usernsOptions: { mode: NamespaceMode.POD } }),

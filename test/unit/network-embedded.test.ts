@@ -205,11 +205,63 @@ test('clean-up waits for the last pod, and leaves nothing', async () => {
   assert.ok(host.linkExists('coracle0'));
 });
 
+test('host ports are reserved first, opened before the link, and closed before the address', async () => {
+  const { host, table, network, attach } = setUp();
+  const hostPorts = [{ protocol: 'tcp', containerPort: 80, hostPort: 8080, hostIp: '' } as const];
+  await attach('a', { hostPorts });
+  assert.equal(host.routesLoopback, true);
+  const links = host.veths.length;
+  await assert.rejects(attach('b', { hostPorts }), /leads to sandbox a already/);
+  assert.deepEqual(table.held(), { '10.9.0.2': 'a' });
+  assert.equal(host.veths.length, links);
+  host.nftExit = 1;
+  await assert.rejects(network.detach('a'), { kind: 'Unavailable' });
+  assert.deepEqual(table.held(), { '10.9.0.2': 'a' });
+  host.nftExit = 0;
+  await network.detach('a');
+  assert.deepEqual(table.held(), {});
+  assert.equal(host.routesLoopback, false);
+  await attach('b', { hostPorts });
+});
+
+test('an attachment that fails or is let go keeps no port and no address', async () => {
+  const { host, table, attach } = setUp();
+  const hostPorts = [{ protocol: 'tcp', containerPort: 80, hostPort: 8080, hostIp: '' } as const];
+  host.vethError = new Error('create veth pair');
+  await assert.rejects(attach('a', { hostPorts }), /create veth pair/);
+  host.vethError = undefined;
+  const gone = new AbortController();
+  gone.abort(new CoracleError('FailedPrecondition', 'stopped meanwhile'));
+  await assert.rejects(attach('a', { hostPorts, signal: gone.signal }), /stopped meanwhile/);
+  assert.deepEqual(table.held(), {});
+  await attach('b', { hostPorts });
+  await assert.rejects(attach('b'), { kind: 'AlreadyExists' });
+  assert.deepEqual(Object.values(table.held()), ['b']);
+});
+
+test('limits that nothing would keep are refused', async () => {
+  const { attach } = setUp();
+  const request = attach('a', { bandwidth: { egress: 1000 } });
+  await assert.rejects(request, { kind: 'Unimplemented', message: /egress-bandwidth/ });
+});
+
+test('pods may have IPv6 alone', async () => {
+  const { host, attach } = setUp({ subnet: 'none', subnet6: 'fd00:9::/64' });
+  assert.deepEqual(await attach('pod'), {
+    ips: ['fd00:9::2'],
+    interfaceName: 'eth0',
+    mac: 'ca:c1:00:00:00:02',
+    gateway: 'fd00:9::1',
+  });
+  assert.deepEqual(host.bridges[0]?.addresses, ['fd00:9::1/64']);
+});
+
 test('bad options are refused by field', () => {
   const table: [options: Partial<EmbeddedNetworkOptions>, field: string][] = [
     [{ subnet: 'ten' }, 'network.subnet'],
     [{ subnet: 'fd00::/64' }, 'network.subnet'],
     [{ subnet: '10.0.0.0/31' }, 'network.subnet'],
+    [{ subnet: 'none' }, 'network.subnet'],
     [{ subnet6: '10.0.0.0/16' }, 'network.subnet6'],
     [{ subnet6: 'fd00::/127' }, 'network.subnet6'],
     [{ bridge: '' }, 'network.bridge'],
