@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "native/addon/apply_layer.h"
+#include "native/addon/decompress_file.h"
 #include "native/addon/device_program.h"
 #include "native/addon/file_ops.h"
 #include "native/addon/js_environment.h"
@@ -169,13 +170,7 @@ class AbortWatch {
   Napi::FunctionReference listener_;
 };
 
-struct LayerWork {
-  ApplyLayerOptions options;
-  ApplyLayerResult result;
-  Failure failure;
-};
-
-Napi::Value layer_result(Napi::Env env, const ApplyLayerResult& result) {
+Napi::Value layer_result(Napi::Env env, ApplyLayerResult& result) {
   Napi::Object out = Napi::Object::New(env);
   out.Set("digest", result.digest);
   out.Set("diffId", result.diff_id);
@@ -184,33 +179,55 @@ Napi::Value layer_result(Napi::Env env, const ApplyLayerResult& result) {
   return out;
 }
 
-Napi::Value apply_layer(const Napi::CallbackInfo& info) {
+// The promise of a job that takes seconds: a thread of its own does it, and an AbortSignal ends it
+// early. `Request` has a flag `cancelled`.
+template <typename Request, typename Result>
+Napi::Value long_job(const Napi::CallbackInfo& info, Request (*read)(const JsField&),
+                     LayerError (*work)(const Request&, Result*),
+                     Napi::Value (*convert)(Napi::Env, Result&)) {
   const Settler settler(info.Env());
   try {
-    auto layer = std::make_shared<LayerWork>();
+    struct State {
+      Request request;
+      Result result;
+      Failure failure;
+    };
+    auto state = std::make_shared<State>(State{read(JsField(info[0], "options")), {}, {}});
     auto cancelled = std::make_shared<std::atomic<bool>>(false);
-    layer->options = read_layer(JsField(info[0], "options"));
-    layer->options.cancelled = cancelled.get();
+    state->request.cancelled = cancelled.get();
     auto abort = std::make_shared<AbortWatch>(JsField(info[1], "signal"), cancelled);
     LongWorks::Callbacks callbacks;
-    callbacks.work = [=] {
-      layer->failure = to_failure(coracle::apply_layer(layer->options, &layer->result));
-    };
+    callbacks.work = [=] { state->failure = to_failure(work(state->request, &state->result)); };
     callbacks.done = [=] {
       enter_javascript(settler.env(), [&] {
         abort->let_go();
-        if (layer->failure.failed()) return settler.reject(layer->failure);
-        settler.resolve(layer_result(settler.env(), layer->result));
+        if (state->failure.failed()) return settler.reject(state->failure);
+        settler.resolve(convert(settler.env(), state->result));
       });
     };
     callbacks.cancel = [=] { cancelled->store(true); };
     Environment& environment = Environment::of(info.Env());
     const int code = environment.long_works.start(environment.loop, std::move(callbacks));
-    if (code != 0) settler.reject(Failure{code, "start a thread", {}});
+    if (code != 0) {
+      abort->let_go();
+      settler.reject(Failure{code, "start a thread", {}});
+    }
   } catch (const Napi::Error& error) {
     settler.reject(error.Value());
   }
   return settler.promise();
+}
+
+Napi::Value apply_layer(const Napi::CallbackInfo& info) {
+  return long_job<ApplyLayerOptions, ApplyLayerResult>(info, read_layer, coracle::apply_layer,
+                                                       layer_result);
+}
+
+Napi::Value decompress_file(const Napi::CallbackInfo& info) {
+  return long_job<DecompressOptions, Nothing>(
+      info, read_decompress,
+      [](const DecompressOptions& options, Nothing*) { return coracle::decompress_file(options); },
+      undefined);
 }
 
 Napi::Value helper_result(Napi::Env env, const HelperResult& result) {
@@ -275,6 +292,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("linkExists", link_exists);
   add("deleteUdpFlows", delete_udp_flows);
   add("applyLayer", apply_layer);
+  add("decompressFile", decompress_file);
   add("killProcess", kill_process);
   return exports;
 }

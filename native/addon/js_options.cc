@@ -166,23 +166,36 @@ UdpFlows read_udp_flows(const JsField& flows) {
   return out;
 }
 
+namespace {
+
+Compression read_compression(const JsField& in) {
+  const std::string name = in.string();
+  if (name == "gzip") return Compression::kGzip;
+  if (name == "zstd") return Compression::kZstd;
+  if (name != "none") in.wrong("'none', 'gzip' or 'zstd'");
+  return Compression::kNone;
+}
+
+}  // namespace
+
 ApplyLayerOptions read_layer(const JsField& options) {
   ApplyLayerOptions out;
   out.blob = options.get("blob").string();
-  const JsField compression_field = options.get("compression");
-  const std::string compression = compression_field.string();
-  if (compression == "gzip") {
-    out.compression = Compression::kGzip;
-  } else if (compression == "zstd") {
-    out.compression = Compression::kZstd;
-  } else if (compression != "none") {
-    compression_field.wrong("'none', 'gzip' or 'zstd'");
-  }
+  out.compression = read_compression(options.get("compression"));
   out.target = options.get("target").string();
   out.parents = options.get("parents").strings();
   out.work = options.get("work").string();
   out.max_bytes = options.get("maxBytes").u64();
   out.max_entries = static_cast<uint64_t>(options.get("maxEntries").integer(0, kMaxSafe));
+  return out;
+}
+
+DecompressOptions read_decompress(const JsField& options) {
+  DecompressOptions out;
+  out.blob = options.get("blob").string();
+  out.compression = read_compression(options.get("compression"));
+  out.target = options.get("target").string();
+  out.max_bytes = options.get("maxBytes").u64();
   return out;
 }
 

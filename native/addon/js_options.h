@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "native/addon/apply_layer.h"
+#include "native/addon/decompress_file.h"
 #include "native/addon/device_program.h"
 #include "native/addon/file_ops.h"
 #include "native/addon/helper_process.h"
@@ -22,7 +23,8 @@ std::vector<DeviceRule> read_device_rules(const JsField& rules);
 BridgeSpec read_bridge(const JsField& spec);
 VethSpec read_veth(const JsField& spec);
 UdpFlows read_udp_flows(const JsField& flows);
-ApplyLayerOptions read_layer(const JsField& options);  // without `cancelled`
+ApplyLayerOptions read_layer(const JsField& options);       // without `cancelled`
+DecompressOptions read_decompress(const JsField& options);  // without `cancelled`
 
 }  // namespace coracle
 

@@ -2,9 +2,7 @@
 #include <locale.h>
 #include <sys/stat.h>
 
-#include <exception>
 #include <map>
-#include <system_error>
 
 #include "native/addon/apply_layer.h"
 #include "native/addon/layer_entry.h"
@@ -148,16 +146,7 @@ void apply(const ApplyLayerOptions& options, ApplyLayerResult* result) {
 }  // namespace layer
 
 LayerError apply_layer(const ApplyLayerOptions& options, ApplyLayerResult* result) {
-  try {
-    layer::apply(options, result);
-    return {};
-  } catch (const layer::Failure& failure) {
-    return failure.error;
-  } catch (const std::system_error& failure) {
-    return {failure.code().value(), "unpack layer: start a thread", options.target};
-  } catch (const std::exception& failure) {
-    return {ENOMEM, std::string("unpack layer: ") + failure.what(), options.target};
-  }
+  return layer::report("unpack layer: ", options.target, [&] { layer::apply(options, result); });
 }
 
 }  // namespace coracle

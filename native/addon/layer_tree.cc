@@ -81,7 +81,7 @@ bool Tree::find_real_name(int fd, std::string_view fallback, std::string* name) 
   const ssize_t size = readlink(link.c_str(), target, sizeof target);
   if (size < 0 && errno == ENAMETOOLONG) return false;
   if (size <= 0) {
-    *name = fallback.empty() ? "" : "/" + std::string(fallback);
+    name->assign(fallback.empty() ? 0 : 1, '/').append(fallback);
   } else {
     const size_t skip = std::min(root_name_.size(), static_cast<size_t>(size));
     name->assign(target + skip, static_cast<size_t>(size) - skip);

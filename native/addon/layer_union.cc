@@ -136,7 +136,7 @@ Fd mount_in_thread(const UnionSpec& spec) {
     } catch (const Failure& failure) {
       error = failure.error;
     } catch (const std::exception& failure) {
-      error = {ENOMEM, std::string("unpack layer: ") + failure.what(), spec.upper};
+      error = {ENOMEM, failure.what(), spec.upper};
     }
   }).join();
   if (error) throw Failure{error};

@@ -317,6 +317,12 @@ export interface ApplyLayerOptions extends LayerSource {
   maxBytes: bigint;
   maxEntries: number;
 }
+export interface DecompressOptions extends LayerSource {
+  /** The file to make, mode 0600; must not exist. */
+  target: string;
+  /** EFBIG beyond. */
+  maxBytes: bigint;
+}
 export interface ApplyLayerResult {
   /** sha256 of the blob as stored, hex. */
   digest: string;
@@ -355,6 +361,8 @@ export interface Addon {
   /** Forgets tracked flows; reads the kernel's whole table of connections. */
   deleteUdpFlows(flows: UdpFlows): Promise<void>;
   applyLayer(options: ApplyLayerOptions, signal?: AbortSignal): Promise<ApplyLayerResult>;
+  /** Writes a compressed file out plain, on a thread of its own; nothing is left of a failure. */
+  decompressFile(options: DecompressOptions, signal?: AbortSignal): Promise<void>;
   /** kill(2) through a pidfd that was checked against the start time in /proc/PID/stat. */
   killProcess(pid: number, startTicks: bigint, signal: number): void;
 }

@@ -9,6 +9,14 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { addon, isNativeError, monitorExecutable } from '../../src/native/addon.ts';
 import type { ApplyLayerOptions } from '../../src/native/types.ts';
 
+/** Zstandard frames of 64 KiB of zeros each, as run-length blocks (RFC 8878, 3.1.1.2). */
+function zeroFrames(count: number): Buffer {
+  const header = [0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0x00, 0x00, 0x01, 0x00];
+  const block = 1 | (1 << 1) | (65536 << 3);
+  const frame = [...header, block & 0xff, (block >> 8) & 0xff, block >> 16, 0];
+  return Buffer.concat(Array.from({ length: count }, () => Buffer.from(frame)));
+}
+
 describe('applyLayer, as bound', { skip: process.getuid?.() === 0 ? false : 'needs root' }, () => {
   let dir: string;
   let big: string;
@@ -46,7 +54,9 @@ describe('applyLayer, as bound', { skip: process.getuid?.() === 0 ? false : 'nee
     const controller = new AbortController();
     const result = await addon.applyLayer(options, controller.signal);
     const digest = createHash('sha256').update(fs.readFileSync(options.blob)).digest('hex');
-    assert.deepEqual([result.digest, result.diffId, result.size], [digest, digest, 7n]);
+    const du = execFileSync('du', ['-s', '--block-size=1', options.target], { encoding: 'utf8' });
+    assert.deepEqual([result.digest, result.diffId], [digest, digest]);
+    assert.equal(result.size, BigInt(Number.parseInt(du, 10)));
     assert.equal(fs.readFileSync(path.join(options.target, 'file'), 'utf8'), 'content');
     assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
   });
@@ -82,6 +92,24 @@ describe('applyLayer, as bound', { skip: process.getuid?.() === 0 ? false : 'nee
       assert.deepEqual([error.code, error.path], ['ENOENT', '/no/blob']);
       return true;
     });
+  });
+
+  it('should write a compressed file out plain, or leave none', async () => {
+    const blob = path.join(dir, 'big.zst');
+    fs.writeFileSync(blob, zeroFrames(64));
+    const source = { blob, compression: 'zstd' as const, target: path.join(dir, 'plain') };
+    await assert.rejects(addon.decompressFile({ ...source, maxBytes: 1n << 20n }), {
+      code: 'EFBIG',
+      path: blob,
+    });
+    const limits = { maxBytes: 1n << 30n };
+    await assert.rejects(addon.decompressFile({ ...source, ...limits }, AbortSignal.abort()), {
+      code: 'ECANCELED',
+    });
+    assert.equal(fs.existsSync(source.target), false);
+    await addon.decompressFile({ ...source, ...limits });
+    assert.equal(fs.statSync(source.target).size, 64 * 65536);
+    await assert.rejects(addon.decompressFile({ ...source, ...limits }), { code: 'EEXIST' });
   });
 
   it('should be cut short by the end of its worker thread', async () => {
