@@ -9,16 +9,17 @@ export function isDiskFull(code: unknown): boolean {
 
 /**
  * What a failed system call means for a caller: ResourceExhausted where the host has run out of
- * something, reason DiskFull where that is space; else Internal. Other errors pass as they are.
+ * something, reason DiskFull where that is space; else Internal. `what` begins the message. Other
+ * errors pass as they are.
  */
-export function diskError(error: unknown): unknown {
+export function diskError(error: unknown, what: string): unknown {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   if (error instanceof CoracleError || typeof code !== 'string' || !/^E[A-Z0-9]+$/.test(code)) {
     return error;
   }
   return new CoracleError(
     isExhausted(code) ? 'ResourceExhausted' : 'Internal',
-    messageOf(error),
+    `${what}: ${messageOf(error)}`,
     isDiskFull(code) ? { cause: error, reason: 'DiskFull' } : { cause: error },
   );
 }

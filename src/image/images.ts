@@ -1,58 +1,30 @@
-import { mkdir } from 'node:fs/promises';
 import { CoracleError, invalid, notFound, throwIfAborted } from '../errors.ts';
 import type { RegistryAuth } from './auth.ts';
-import { Collector } from './collect.ts';
-import { ContentStore } from './content-store.ts';
 import { isDigest } from './digest.ts';
 import { diskError, lacksSpace } from './disk-error.ts';
-import { Downloads } from './downloads.ts';
 import { type ImageFsInfo, imageFsInfo } from './fs-info.ts';
-import { Holds } from './holds.ts';
-import { type ImageRecord, imageMetadata, type MetadataStore } from './image-store.ts';
+import type { Holds } from './holds.ts';
+import type { ImageRecord } from './image-store.ts';
 import { importImages } from './import.ts';
 import { InFlight } from './in-flight.ts';
-import { type ImageAddon, LayerDirectories } from './layers.ts';
-import { type Lease, Leases } from './leases.ts';
+import type { LayerDirectories } from './layers.ts';
+import type { Lease, Leases } from './leases.ts';
 import { filterImages, findImage } from './lookup.ts';
 import { MAX_CONFIG_BYTES } from './manifest.ts';
-import { PullMetrics, type PullMetricsSnapshot } from './metrics.ts';
-import { PinnedImages } from './pinned.ts';
-import { hostPlatform, type Platform } from './platform.ts';
+import type { PullMetrics, PullMetricsSnapshot } from './metrics.ts';
+import type { PinnedImages } from './pinned.ts';
 import type { PullProgress } from './progress.ts';
 import { type PullParts, type PullRequest, pullImage } from './pull.ts';
 import { PullTracker } from './pull-tracker.ts';
-import { ImageRecords, type ImageStatus, statusOf } from './records.ts';
+import { type ImageStatus, statusOf } from './records.ts';
 import { formatReference, parseReference } from './reference.ts';
-import { Registries } from './registry.ts';
-import { Unpacker } from './unpack.ts';
+import type { Registries } from './registry.ts';
 
 export type { RegistryAuth } from './auth.ts';
 export type { ImageFsInfo } from './fs-info.ts';
 export type { PullMetricsSnapshot } from './metrics.ts';
 export type { LayerProgress, PullProgress } from './progress.ts';
 export type { ImageStatus } from './records.ts';
-
-export interface ImagesOptions {
-  /** The runtime's root directory: gets `blobs/`, `ingest/` and `layers/`. */
-  root: string;
-  store: MetadataStore;
-  native: ImageAddon;
-  /** Default: this host's. */
-  platform?: Platform;
-  /** Directories of `<host>/hosts.toml` files; default: none. */
-  registryConfigDirs?: readonly string[];
-  /** A pull that gets no byte for so long is given up, ms; 0 for never. Default: 300,000. */
-  progressTimeoutMs?: number;
-  /** Blobs that one pull fetches at once; default: 3. */
-  maxDownloads?: number;
-  /** Names of images that garbage collectors must not remove; default: none. */
-  pinned?: readonly string[];
-  /**
-   * Told of files that could not be removed, which every later removal and the next start try
-   * again, and of images whose files are gone.
-   */
-  onProblem?: (error: unknown) => void;
-}
 
 export interface PullOptions {
   auth?: RegistryAuth | undefined;
@@ -61,7 +33,7 @@ export interface PullOptions {
   onProgress?: ((progress: PullProgress) => void) | undefined;
 }
 
-interface ServiceParts extends PullParts {
+export interface ServiceParts extends PullParts {
   readonly root: string;
   readonly layers: LayerDirectories;
   readonly leases: Leases;
@@ -73,9 +45,9 @@ interface ServiceParts extends PullParts {
 }
 
 /** Holds removed images after a restart, until the containers that use them have said so. */
-const RECOVERY = '(recovery)';
+export const RECOVERY = '(recovery)';
 /** What a pull has left that was cut off waits so long for the next one, ms. */
-const KEEP_REMNANTS = 24 * 3_600_000;
+export const KEEP_REMNANTS = 24 * 3_600_000;
 /** How often remnants are looked through, ms. */
 const REMNANTS_INTERVAL = 3_600_000;
 
@@ -149,6 +121,7 @@ export class ImageService {
     this.#importCount += 1;
     const records = await this.#imports.run(String(this.#importCount), options.signal, (signal) =>
       this.#leased(
+        path,
         (lease) => importImages(this.#parts, path, tag, lease, signal),
         (lease) => lease.keys(),
       ),
@@ -266,7 +239,8 @@ export class ImageService {
       return await this.#parts.metrics.measure(signal, async () => {
         await before;
         throwIfAborted(signal);
-        return this.#leased((lease) => pullImage(this.#parts, request, lease, signal));
+        const what = formatReference(request.reference);
+        return this.#leased(what, (lease) => pullImage(this.#parts, request, lease, signal));
       });
     } finally {
       request.tracker.end();
@@ -280,6 +254,7 @@ export class ImageService {
    * goes, since others need the space.
    */
   async #leased<T>(
+    what: string,
     work: (lease: Lease) => Promise<T>,
     worthless: (lease: Lease) => string[] = () => [],
   ): Promise<T> {
@@ -288,7 +263,7 @@ export class ImageService {
     try {
       return await work(lease);
     } catch (error) {
-      const failure = diskError(error);
+      const failure = diskError(error, what);
       const full = lacksSpace(failure);
       const doomed = worthless(lease);
       lease.end();
@@ -304,58 +279,4 @@ export class ImageService {
   #statusOf(record: ImageRecord): ImageStatus {
     return statusOf(record, this.#parts.pinned.has(record));
   }
-}
-
-/**
- * Opens the images of a root directory and throws away what a crash has left half made, but for
- * blobs and beginnings of blobs that a pull can go on with.
- */
-export async function openImages(options: ImagesOptions): Promise<ImageService> {
-  const { root, native, onProblem = () => {} } = options;
-  const pinned = new PinnedImages(options.pinned ?? []);
-  await mkdir(root, { recursive: true, mode: 0o711 });
-  const metadata = imageMetadata(options.store);
-  const content = await ContentStore.open(root);
-  const layers = await LayerDirectories.open(root, metadata, native, onProblem);
-  const records = new ImageRecords(metadata);
-  const leases = new Leases();
-  const holds = new Holds();
-  for (const record of records.all()) {
-    if (!isWhole(record, content, layers)) {
-      await records.drop(record.id);
-      onProblem(
-        new CoracleError('DataLoss', `files of image ${record.id} are gone, so it is, too`),
-      );
-    } else if (record.removed) holds.add(record.id, RECOVERY);
-  }
-  const collector = new Collector({ content, layers, records, leases, holds, onProblem });
-  await collector.sweep({ spare: KEEP_REMNANTS }).catch(onProblem);
-  const metrics = new PullMetrics();
-  return new ImageService({
-    root,
-    content,
-    layers,
-    records,
-    leases,
-    holds,
-    collector,
-    metrics,
-    pinned,
-    onProblem,
-    unpacker: new Unpacker(content, layers, leases, native),
-    downloads: new Downloads(content, metrics),
-    platform: options.platform ?? hostPlatform(),
-    maxDownloads: options.maxDownloads ?? 3,
-    registries: new Registries({
-      configDirs: options.registryConfigDirs ?? [],
-      progressTimeoutMs: options.progressTimeoutMs ?? 300_000,
-    }),
-  });
-}
-
-function isWhole(record: ImageRecord, content: ContentStore, layers: LayerDirectories): boolean {
-  return (
-    record.chain.every((chainId) => layers.get(chainId) !== undefined) &&
-    record.blobs.every((digest) => content.size(digest) !== undefined)
-  );
 }

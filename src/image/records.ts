@@ -135,11 +135,6 @@ export class ImageRecords {
     });
   }
 
-  /** Deletes the record of an image whose files have been lost. */
-  drop(id: Digest): Promise<void> {
-    return this.#change(() => this.#delete(id));
-  }
-
   async #delete(id: Digest): Promise<void> {
     const record = this.get(id);
     this.#going.add(id);

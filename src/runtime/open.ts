@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { openImages } from '../image/images.ts';
+import { openImages } from '../image/open-images.ts';
 import { addon } from '../native/addon.ts';
 import { openContainers } from '../store/containers.ts';
 import { lockRoot, type RootLock } from '../store/lock.ts';

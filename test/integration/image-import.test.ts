@@ -333,6 +333,7 @@ test('debris of a crash goes at the next start', async () => {
   execFileSync('rm', [join(root, blob ?? '')]);
   await using opened = await openTestImages(root);
   assert.deepEqual(opened.images.list(), [], 'an image that has lost a blob is not shown');
+  await opened.images.recovered();
   assert.deepEqual(filesBelow(root), emptyRoot);
 });
 

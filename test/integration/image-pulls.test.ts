@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { digestOf, hexOf } from '../../src/image/digest.ts';
-import type { ImageService, ImagesOptions, PullProgress } from '../../src/image/images.ts';
+import { type Digest, digestOf, hexOf } from '../../src/image/digest.ts';
+import type { ImageService, PullProgress } from '../../src/image/images.ts';
+import type { ImagesOptions } from '../../src/image/open-images.ts';
 import { type ProxyOptions, proxy } from '../helpers/http-server.ts';
 import {
   diskUsage,
@@ -171,7 +172,7 @@ test('a blob goes on where its connection broke, and where the server was stoppe
   const image = `${server.host}/resume:v`;
   await using opened = await fresh();
   const blobSize = statSync(
-    join(scratch.path, 'resume-v/blobs/sha256', hexOf(layerDigests[0] as never)),
+    join(scratch.path, 'resume-v/blobs/sha256', hexOf(layerDigests[0] as Digest)),
   ).size;
   stall = true;
   const first = opened.images.pull(image);
@@ -180,7 +181,7 @@ test('a blob goes on where its connection broke, and where the server was stoppe
   await sleep(100);
   await opened.reopen();
   await assert.rejects(first, { kind: 'Unavailable' });
-  assert.ok(existsSync(join(opened.root, 'ingest', hexOf(layerDigests[0] as never))));
+  assert.ok(existsSync(join(opened.root, 'ingest', hexOf(layerDigests[0] as Digest))));
   assertCounted(opened.images, opened.root);
   assert.deepEqual(opened.images.list(), []);
   stall = false;
@@ -326,4 +327,43 @@ test('a removal in the middle of a pull of the same image harms neither', async 
   }
   await images.remove(name);
   assert.deepEqual(filesBelow(root), emptyRoot);
+});
+
+test('an image that has lost a blob is out of sight; its container keeps its layers', async () => {
+  await using opened = await fresh();
+  const files: [string, number][] = [['lost', 10_000]];
+  const { layerDigests } = await push('lost', 'v', files);
+  const name = `${registry.host}/lost:v`;
+  const { imageRef } = await opened.images.pull(name);
+  const blob = join(opened.root, 'blobs/sha256', hexOf(layerDigests[0] as Digest));
+  rmSync(blob);
+  const images = await opened.reopen();
+  images.hold(imageRef, 'c');
+  await images.recovered();
+  assert.deepEqual(images.list(), []);
+  assertWhole(images, opened.root, imageRef, files);
+  await images.pull(name);
+  assertWhole(images, opened.root, imageRef, files);
+  assert.ok(existsSync(blob), 'a pull brings it again');
+  await images.remove(imageRef);
+  assertWhole(images, opened.root, imageRef, files);
+  images.release(imageRef, 'c');
+  await images.remove(imageRef);
+  assert.deepEqual(filesBelow(opened.root), emptyRoot);
+  assert.throws(() => images.hold(imageRef, 'd'), { kind: 'NotFound' });
+});
+
+test('a blob that changed on disk fails one pull and is brought again by the next', async () => {
+  await using opened = await fresh();
+  const { root } = opened;
+  const files: [string, number][] = [['rotten', 10_000]];
+  const { layerDigests } = await push('rotten', 'v', files);
+  const digest = layerDigests[0] as Digest;
+  const name = `${registry.host}/rotten:v`;
+  const size = statSync(join(scratch.path, 'rotten-v/blobs/sha256', hexOf(digest))).size;
+  writeFileSync(join(root, 'blobs/sha256', hexOf(digest)), Buffer.alloc(size, 1));
+  const images = await opened.reopen();
+  await assert.rejects(images.pull(name), { kind: 'DataLoss' });
+  const { imageRef } = await images.pull(name);
+  assertWhole(images, root, imageRef, files);
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Digest } from '../../src/image/digest.ts';
-import { openImages } from '../../src/image/images.ts';
+import { openImages } from '../../src/image/open-images.ts';
 import { parseReference } from '../../src/image/reference.ts';
 import { Registries, type Repository } from '../../src/image/registry.ts';
 import { retry } from '../../src/image/retry.ts';
