@@ -4,7 +4,7 @@ import type { Installable, InstallParts } from './install.ts';
 import type { LayoutSource } from './layout-source.ts';
 import type { Lease } from './leases.ts';
 import { type IndexEntry, MAX_MANIFEST_BYTES, type Manifest, parseManifest } from './manifest.ts';
-import { choosePlatform, formatPlatform } from './platform.ts';
+import { choosePlatform, formatPlatform, type Platform } from './platform.ts';
 import { once } from './pull.ts';
 import { formatReference, nameOf, parseReference, type Reference } from './reference.ts';
 
@@ -21,29 +21,70 @@ export async function readOciLayout(
   if (index.kind !== 'index') {
     throw new CoracleError('DataLoss', `${source.path}: index.json is no index`);
   }
-  // Several entries with one name are one image for several platforms.
-  const groups = new Map<string, IndexEntry[]>();
-  for (const entry of index.manifests) {
-    const name = nameIn(entry);
-    const key = name === undefined ? '' : formatReference(name);
-    groups.set(key, [...(groups.get(key) ?? []), entry]);
+  const images = new Map<Digest | undefined, Installable>();
+  for (const { name, offers } of imagesIn(index.manifests, parts.platform)) {
+    const image = await follow(parts, source, lease, name, offers);
+    // Docker writes an entry for each name of one image.
+    const same = images.get(image.documents.at(-1));
+    if (same === undefined) images.set(image.documents.at(-1), image);
+    else merge(same, image);
   }
-  const images: Installable[] = [];
-  for (const [key, entries] of groups) {
-    images.push(await follow(parts, source, lease, key, entries));
-  }
-  return images;
+  return [...images.values()];
+}
+
+function merge(into: Installable, other: Installable): void {
+  into.tags = [...new Set([...into.tags, ...other.tags])];
+  into.digests = [...new Set([...into.digests, ...other.digests])];
+  into.documents = [...new Set([...into.documents, ...other.documents])];
 }
 
 /**
+ * Several entries with one name are one image for several platforms. So are entries without any
+ * name, unless two of them would do for one platform: then each that runs here is an image.
+ */
+function imagesIn(
+  entries: readonly IndexEntry[],
+  host: Platform,
+): { name: string; offers: IndexEntry[] }[] {
+  const groups = new Map<string, { name: string; offers: IndexEntry[] }>();
+  for (const entry of entries) {
+    // So buildkit marks what is about an image: provenance, lists of its parts.
+    if (entry.platform?.os === 'unknown') continue;
+    const name = nameIn(entry);
+    // A bare tag names no image, but tells two of them apart.
+    const label = entry.annotations?.[REF_NAME] ?? '';
+    const key = name === undefined ? ` ${label}` : formatReference(name);
+    const group = groups.get(key) ?? { name: name === undefined ? '' : key, offers: [] };
+    if (!group.offers.some(({ digest }) => digest === entry.digest)) group.offers.push(entry);
+    groups.set(key, group);
+  }
+  return [...groups.values()].flatMap((group) => {
+    const platforms = group.offers.map(({ platform }) => platform && formatPlatform(platform));
+    if (group.name !== '' || new Set(platforms).size === platforms.length) return [group];
+    const runnable = group.offers.filter((entry) => choosePlatform([entry], host) !== undefined);
+    return runnable.length === 0
+      ? [group]
+      : runnable.map((entry) => ({ name: '', offers: [entry] }));
+  });
+}
+
+const REF_NAME = 'org.opencontainers.image.ref.name';
+
+/**
  * The reference that an entry carries: containerd's annotation with the full name, else OCI's where
- * that is more than a bare tag.
+ * that is one (podman) and no bare tag (skopeo).
  */
 function nameIn(entry: IndexEntry): Reference | undefined {
   const full = entry.annotations?.['io.containerd.image.name'];
   if (full) return parseReference(full);
-  const name = entry.annotations?.['org.opencontainers.image.ref.name'];
-  return name && /[/:]/.test(name) ? parseReference(name) : undefined;
+  const name = entry.annotations?.[REF_NAME];
+  if (!name || !/[/:]/.test(name)) return undefined;
+  try {
+    return parseReference(name);
+  } catch {
+    // The specification lets it be any label.
+    return undefined;
+  }
 }
 
 async function follow(

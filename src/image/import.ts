@@ -1,4 +1,5 @@
 import { CoracleError } from '../errors.ts';
+import { addon } from '../native/addon.ts';
 import type { ImageRecord } from './image-store.ts';
 import { readDockerArchive } from './import-docker.ts';
 import { readOciLayout } from './import-oci.ts';
@@ -8,7 +9,7 @@ import type { Lease } from './leases.ts';
 import { formatReference, type Reference } from './reference.ts';
 
 /**
- * Imports an OCI layout (a directory, or a tar of one) or a `docker save` archive; which it is
+ * Imports an OCI layout (a directory, or a tar of one, plain or compressed) or a `docker save` archive; which it is
  * shows in its contents. Docker writes both forms into one tar since version 25: the OCI one is
  * taken, since it keeps digests. `tag` names the image, and then there must be just one.
  */
@@ -19,7 +20,7 @@ export async function importImages(
   lease: Lease,
   signal: AbortSignal,
 ): Promise<ImageRecord[]> {
-  const source = await openLayout(path, parts.content.scratchPath(), signal);
+  const source = await openLayout(addon, path, parts.content.scratchPath(), signal);
   try {
     const oci = (await source.has('index.json')) && (await source.has('oci-layout'));
     if (!oci && !(await source.has('manifest.json'))) {

@@ -1,11 +1,14 @@
-import { createReadStream, createWriteStream } from 'node:fs';
-import { open, readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
-import { CoracleError, notFound } from '../errors.ts';
+import { constants, createReadStream } from 'node:fs';
+import { open, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { CoracleError, messageOf, notFound, throwIfAborted } from '../errors.ts';
+import type { Addon, LayerSource, NativeError } from '../native/types.ts';
 import { indexTar, type TarEntry } from './tar-index.ts';
 import { detectCompression } from './unpack.ts';
+
+/** A compressed archive is written out plain; it gets that much, and leaves a tenth of the disk. */
+const MAX_PLAIN_BYTES = 256 * 2 ** 30;
+const MAX_DISK_SHARE = 0.9;
 
 /** The files of an image archive or of an OCI layout directory, by relative name. */
 export interface LayoutSource {
@@ -21,10 +24,13 @@ export interface LayoutSource {
 }
 
 /**
- * Opens a directory or a tar, gzipped or not. A compressed one is first written to `scratch`, since
- * its members are wanted in another order than they come in.
+ * Opens a directory or a tar, plain or compressed with gzip or zstd. A compressed one is first
+ * written to `scratch`, since its members are wanted in another order than they come in. Throws
+ * NotFound, InvalidArgument for what is no file, DataLoss for a damaged one, ResourceExhausted where
+ * it does not fit.
  */
 export async function openLayout(
+  native: Pick<Addon, 'decompressFile'>,
   path: string,
   scratch: string,
   signal: AbortSignal,
@@ -34,19 +40,40 @@ export async function openLayout(
     throw error;
   });
   if (status.isDirectory()) return new DirectorySource(path);
+  // A pipe has no second pass, and opening one waits for its writer.
+  if (!status.isFile()) throw notAFile(path);
   const compression = await detectCompression(path);
-  if (compression === 'zstd') {
-    throw new CoracleError('Unimplemented', `${path}: archives in zstd are not supported`);
-  }
   if (compression === 'none') return new TarSource(path, path, await indexTar(path));
   try {
-    const plain = createWriteStream(scratch, { flags: 'wx', mode: 0o600 });
-    await pipeline(createReadStream(path), createGunzip(), plain, { signal });
-    return new TarSource(path, scratch, await indexTar(scratch));
+    await decompress(native, { blob: path, compression }, scratch, signal);
+    return new TarSource(path, scratch, await indexTar(scratch, path));
   } catch (error) {
     await rm(scratch, { force: true });
-    if (error instanceof CoracleError || signal.aborted) throw error;
-    throw new CoracleError('DataLoss', `${path} cannot be decompressed`, { cause: error });
+    throw error;
+  }
+}
+
+async function decompress(
+  native: Pick<Addon, 'decompressFile'>,
+  source: LayerSource,
+  target: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const disk = await statfs(dirname(target));
+  const room = Math.floor(disk.bavail * disk.bsize * MAX_DISK_SHARE);
+  const maxBytes = BigInt(Math.min(MAX_PLAIN_BYTES, room));
+  try {
+    await native.decompressFile({ ...source, target, maxBytes }, signal);
+  } catch (error) {
+    throwIfAborted(signal);
+    const { code, errno } = error as Partial<NativeError>;
+    const full =
+      code === 'ENOSPC' || code === 'EDQUOT' || (code === 'EFBIG' && room < MAX_PLAIN_BYTES);
+    throw new CoracleError(
+      full ? 'ResourceExhausted' : errno === 0 || code === 'EFBIG' ? 'DataLoss' : 'Internal',
+      `${source.blob} cannot be decompressed: ${messageOf(error)}`,
+      full ? { cause: error, reason: 'DiskFull' } : { cause: error },
+    );
   }
 }
 
@@ -69,11 +96,17 @@ class DirectorySource implements LayoutSource {
 
   async stream(name: string): Promise<AsyncIterable<Uint8Array>> {
     if (name.split('/').includes('..')) throw notFound('file', `${this.path}/${name}`);
-    const file = await open(join(this.path, name), 'r').catch((error: NodeJS.ErrnoException) => {
+    // Not to wait for the writer of a named pipe.
+    const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+    const file = await open(join(this.path, name), flags).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') throw notFound('file', `${this.path}/${name}`);
       throw error;
     });
-    return file.createReadStream();
+    if (!(await file.stat()).isFile()) {
+      await file.close();
+      throw notAFile(`${this.path}/${name}`);
+    }
+    return file.createReadStream({ highWaterMark: 256 << 10 });
   }
 
   async close(): Promise<void> {}
@@ -127,6 +160,10 @@ class TarSource implements LayoutSource {
 function split(name: string): [string, string] {
   const slash = name.lastIndexOf('/');
   return [name.slice(0, Math.max(slash, 0)), name.slice(slash + 1)];
+}
+
+function notAFile(path: string): CoracleError {
+  return new CoracleError('InvalidArgument', `${path} is neither a file nor a directory`);
 }
 
 async function collect(

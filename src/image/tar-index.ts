@@ -11,17 +11,19 @@ export interface TarEntry {
 
 const BLOCK = 512;
 const MAX_MEMBERS = 1_000_000;
+/** Characters of all their names. */
+const MAX_NAMES = 64 << 20;
 const MAX_EXTENDED_HEADER = 1 << 20;
 
 /**
  * Where the members of an uncompressed tar are (POSIX.1-2001 pax, ustar, GNU long names). For the
  * archives around images, whose members are few and large; layers are unpacked natively. The last
- * of several members with one name counts. Throws DataLoss naming the file.
+ * of several members with one name counts. Throws DataLoss naming the file, or what it is `shown` as.
  */
-export async function indexTar(path: string): Promise<Map<string, TarEntry>> {
+export async function indexTar(path: string, shown = path): Promise<Map<string, TarEntry>> {
   const file = await open(path, 'r');
   try {
-    return await readMembers(file, path);
+    return await readMembers(file, shown);
   } finally {
     await file.close();
   }
@@ -34,6 +36,7 @@ async function readMembers(file: FileHandle, path: string): Promise<Map<string, 
     throw new CoracleError('DataLoss', `${path} is no intact tar: ${why}`);
   };
   const header = Buffer.alloc(BLOCK);
+  let names = 0;
   let pending: { name?: string; link?: string; size?: number } = {};
   for (let at = 0; at + BLOCK <= end; ) {
     await readExactly(file, header, at);
@@ -53,6 +56,8 @@ async function readMembers(file: FileHandle, path: string): Promise<Map<string, 
     else if (type !== 'g') {
       if (members.size >= MAX_MEMBERS) fail(`more than ${MAX_MEMBERS} members`);
       const name = normalise(pending.name ?? ustarName(header));
+      names += name.length;
+      if (names > MAX_NAMES) fail('too many and too long names');
       const link = type === '1' || type === '2';
       if (link || type === '0' || type === '\0' || type === '7') {
         members.set(name, {
