@@ -24,11 +24,6 @@ export class InFlight<T> {
   readonly #running = new Set<Promise<unknown>>();
   #closed: Error | undefined;
 
-  /** How many pieces of work have a caller. */
-  get size(): number {
-    return this.#tasks.size;
-  }
-
   /** Joins the work of this key, or starts it. Rejects with Cancelled for a caller that gave up. */
   async run(key: string, signal: AbortSignal | undefined, start: Start<T>): Promise<T> {
     if (this.#closed) throw this.#closed;
