@@ -6,7 +6,10 @@ import type { SandboxConfig } from '../spec/config.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
 
 /** What a pod's configuration says of its network. */
-export type NetworkNeeds = Pick<AttachRequest, 'pod' | 'hostPorts' | 'bandwidth'>;
+export type NetworkNeeds = Pick<
+  AttachRequest,
+  'pod' | 'hostPorts' | 'bandwidth' | 'annotations' | 'cgroupParent'
+>;
 
 /**
  * What is asked of the network for a pod; undefined for one on the host's, whose host ports are
@@ -24,8 +27,8 @@ export function networkNeeds(config: SandboxConfig): NetworkNeeds | undefined {
     if (port !== undefined) throw invalid('port_mappings', port, 'needs a pod with a network');
     return undefined;
   }
-  const { name, namespace, uid } = config;
-  return { pod: { name, namespace, uid }, hostPorts, bandwidth };
+  const { name, namespace, uid, annotations, cgroupParent } = config;
+  return { pod: { name, namespace, uid }, hostPorts, bandwidth, annotations, cgroupParent };
 }
 
 /** A ready pod as the network is told of it after a restart; undefined where it has none. */

@@ -105,8 +105,13 @@ if (process.env[INSIDE] === undefined) {
       server = await TestServer.start(flags);
     });
     after(async () => {
-      await server.close();
-      await fake.remove();
+      for (const command of ['ADD', 'DEL']) await fake.on('flaky', command);
+      try {
+        await server.close();
+      } finally {
+        await server.end('SIGKILL');
+        await fake.remove();
+      }
     });
 
     test('is not ready before there is a configuration, and then without a restart', async () => {

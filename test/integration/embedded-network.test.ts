@@ -3,7 +3,7 @@
  * inside a network namespace of its own, so that the host's network stays untouched.
  */
 import assert from 'node:assert/strict';
-import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -11,47 +11,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { addon, monitorExecutable } from '../../src/native/addon.ts';
+import { addon } from '../../src/native/addon.ts';
 import type { MonitorConnection } from '../../src/native/types.ts';
 import { EmbeddedNetwork, hostLinkName } from '../../src/network/embedded.ts';
-import type { AttachRequest, PodNetwork } from '../../src/network/index.ts';
+import type { PodNetwork } from '../../src/network/index.ts';
 import { MemoryAddressTable } from '../helpers/address-table.ts';
+import { attachRequest, barePod, inPod as runInPod } from '../helpers/bare-pod.ts';
 
 const INSIDE = 'CORACLE_TEST_OWN_NETNS';
-const run = promisify(execFile);
-
-/** A pod without containers: a monitor that has made the namespaces. */
-async function makePod(dir: string, id: string): Promise<MonitorConnection> {
-  const connection = addon.startMonitor({
-    executable: monitorExecutable(),
-    podId: id,
-    socket: join(dir, `${id}.sock`),
-  });
-  await connection.sandbox({
-    net: true,
-    ipc: true,
-    uts: true,
-    sharedPid: false,
-    attached: true,
-    hostname: id,
-    shmSize: 0,
-    sysctls: [],
-    rootDir: dir,
-    exitDir: dir,
-  });
-  return connection;
-}
-
-function requestOf(sandboxId: string, connection: MonitorConnection): AttachRequest {
-  const pod = { name: sandboxId, namespace: 'test', uid: sandboxId };
-  return { sandboxId, pod, hostPorts: [], bandwidth: {}, podPid: connection.pid, connection };
-}
 
 /** Runs a program of busybox in a pod's network; resolves with its output. */
-async function inPod(pod: MonitorConnection, ...argv: string[]): Promise<string> {
-  const all = ['-t', String(pod.pid), '-n', 'busybox', ...argv];
-  return (await run('nsenter', all, { timeout: 10_000 })).stdout;
+function inPod(pod: MonitorConnection, ...argv: string[]): Promise<string> {
+  return runInPod(pod, 'busybox', ...argv);
 }
 
 /** What a server says, tried until it listens. */
@@ -106,9 +77,9 @@ if (process.env[INSIDE] === undefined) {
     const nets: PodNetwork[] = [];
 
     async function attach(id: string): Promise<PodNetwork> {
-      const connection = await makePod(dir, id);
+      const connection = await barePod(dir, id);
       pods.push(connection);
-      const net = await network.attach(requestOf(id, connection));
+      const net = await network.attach(attachRequest(id, connection));
       nets.push(net);
       return net;
     }
@@ -183,7 +154,7 @@ if (process.env[INSIDE] === undefined) {
     test('beyond the host a pod appears under the address of the host', async () => {
       // The world knows no way to 10.88.0.0/16: only masqueraded packets are answered.
       await addon.ensureBridge({ name: 'world0', addresses: ['192.0.2.1/24'], mtu: 1500 });
-      const world = await makePod(dir, 'world');
+      const world = await barePod(dir, 'world');
       const socket = await world.socket(16, 3, 0);
       const server = echoAddresses(world, 7003);
       try {
@@ -209,9 +180,9 @@ if (process.env[INSIDE] === undefined) {
     });
 
     test('a failed attach leaves no link, no address and no descriptor', async () => {
-      const connection = await makePod(dir, 'failing');
+      const connection = await barePod(dir, 'failing');
       pods.push(connection);
-      const request = requestOf('failing', connection);
+      const request = attachRequest('failing', connection);
       const held = table.held();
       // A link of the pod's own that is in the way.
       await inPod(connection, 'ip', 'link', 'add', 'name', 'eth0', 'type', 'bridge');
@@ -227,14 +198,14 @@ if (process.env[INSIDE] === undefined) {
 
     test('many pods at once', async (t) => {
       const connections = await Promise.all(
-        Array.from({ length: 20 }, (_, i) => makePod(dir, `many${i}`)),
+        Array.from({ length: 20 }, (_, i) => barePod(dir, `many${i}`)),
       );
       pods.push(...connections);
       const times: number[] = [];
       const all = await Promise.all(
         connections.map(async (connection, i) => {
           const begun = performance.now();
-          const net = await network.attach(requestOf(`many${i}`, connection));
+          const net = await network.attach(attachRequest(`many${i}`, connection));
           times.push(performance.now() - begun);
           return net;
         }),
@@ -270,9 +241,9 @@ if (process.env[INSIDE] === undefined) {
         ['first', 'third'].map((sandboxId) => ({ sandboxId, ips: [], hostPorts: [] })),
       );
       assert.deepEqual(Object.values(table.held()).sort(), ['first', 'first', 'third', 'third']);
-      const connection = await makePod(dir, 'fourth');
+      const connection = await barePod(dir, 'fourth');
       pods.push(connection);
-      await restarted.attach(requestOf('fourth', connection));
+      await restarted.attach(attachRequest('fourth', connection));
       assert.match(
         await inPod(connection, 'ping', '-c', '1', '-W', '2', pod(0).ip),
         /1 packets received/,
@@ -286,6 +257,56 @@ if (process.env[INSIDE] === undefined) {
       assert.deepEqual(await network.ready(), { ok: true, reason: '' });
       assert.equal(nftTables(), 'table inet coracle\n');
       assert.ok(addon.linkExists('coracle0'));
+    });
+
+    test('a firewall that drops forwarded packets is told, until it lets the bridge through', async () => {
+      const chain = 'FORWARD { type filter hook forward priority 0; policy drop; }';
+      const drops = `add table ip filter\nadd chain ip filter ${chain}\n`;
+      const looking = () =>
+        new EmbeddedNetwork({
+          addon,
+          addresses: new MemoryAddressTable(new Map(table.committed)),
+          subnet6: 'fd00:88::/64',
+        });
+      const living = [{ sandboxId: 'first', ips: [], hostPorts: [] }];
+      execFileSync('nft', ['-f', '-'], { input: drops });
+      const told = looking();
+      await told.recover(living);
+      const { ok, reason } = await told.ready();
+      assert.ok(ok);
+      assert.match(reason, /^another firewall drops .*\(chain ip filter FORWARD\).* coracle0$/);
+      const accepts = ['iifname', 'coracle0', 'accept'];
+      execFileSync('nft', ['add', 'rule', 'ip', 'filter', 'FORWARD', ...accepts]);
+      const content = looking();
+      await content.recover(living);
+      assert.deepEqual(await content.ready(), { ok: true, reason: '' });
+      execFileSync('nft', ['delete', 'table', 'ip', 'filter']);
+    });
+
+    test('pods with IPv6 alone reach each other and the host', async () => {
+      const alone = new EmbeddedNetwork({
+        addon,
+        addresses: new MemoryAddressTable(),
+        bridge: 'six0',
+        subnet: 'none',
+        subnet6: 'fd00:66::/64',
+      });
+      const six: MonitorConnection[] = [];
+      for (const id of ['six-a', 'six-b']) {
+        const connection = await barePod(dir, id);
+        pods.push(connection);
+        six.push(connection);
+        const net = await alone.attach(attachRequest(id, connection));
+        assert.deepEqual(net.ips, [`fd00:66::${six.length + 1}`]);
+      }
+      const [a] = six;
+      assert.ok(a);
+      for (const target of ['fd00:66::3', 'fd00:66::1']) {
+        assert.match(await inPod(a, 'ping', '-c', '1', '-W', '2', target), /1 packets received/);
+      }
+      for (const connection of six) await connection.shutdown();
+      for (const id of ['six-a', 'six-b']) await alone.detach(id);
+      await alone.cleanup();
     });
 
     test('clean-up leaves nothing on the host', async () => {
