@@ -59,10 +59,12 @@ export class Downloads {
         continue;
       }
       let own = false;
-      const done = this.#inFlight.run(digest, signal, (shared, before) => {
+      const start = (shared: AbortSignal, before: Promise<void>) => {
         own = true;
         return this.#start(wanted, shared, before);
-      });
+      };
+      // A pull that fails looks at what it leaves: nothing of it may still be at work then.
+      const done = this.#inFlight.run(digest, signal, start, { linger: true });
       const underway = this.#underway.get(digest);
       underway?.listeners.add(wanted.onHere);
       if (underway && !own) wanted.onHere(underway.here);

@@ -24,8 +24,16 @@ export class InFlight<T> {
   readonly #running = new Set<Promise<unknown>>();
   #closed: Error | undefined;
 
-  /** Joins the work of this key, or starts it. Rejects with Cancelled for a caller that gave up. */
-  async run(key: string, signal: AbortSignal | undefined, start: Start<T>): Promise<T> {
+  /**
+   * Joins the work of this key, or starts it. Rejects with Cancelled for a caller that gave up: at
+   * once, or with `linger` after the work has ended, if this was its last caller.
+   */
+  async run(
+    key: string,
+    signal: AbortSignal | undefined,
+    start: Start<T>,
+    { linger = false } = {},
+  ): Promise<T> {
     if (this.#closed) throw this.#closed;
     if (signal?.aborted) throw abortError(signal);
     const task = this.#tasks.get(key) ?? this.#start(key, start);
@@ -44,6 +52,7 @@ export class InFlight<T> {
       if (task.waiting === 0 && this.#tasks.get(key) === task) {
         this.#tasks.delete(key);
         this.#tearDown(key, task, signal?.reason);
+        if (linger) await Promise.allSettled([task.promise]);
       }
     }
   }

@@ -84,11 +84,13 @@ export class Unpacker {
   async #make(piece: Piece, signal: AbortSignal | undefined): Promise<void> {
     for (;;) {
       let own = false;
+      const start = (shared: AbortSignal, before: Promise<void>) => {
+        own = true;
+        return this.#leased(piece, shared, before);
+      };
       try {
-        await this.#inFlight.run(piece.chainId, signal, (shared, before) => {
-          own = true;
-          return this.#leased(piece, shared, before);
-        });
+        // A pull that fails looks at what it leaves: nothing of it may still be at work then.
+        await this.#inFlight.run(piece.chainId, signal, start, { linger: true });
         return;
       } catch (error) {
         const damaged = error instanceof CoracleError && error.kind === 'DataLoss';

@@ -168,6 +168,26 @@ test('work that is wanted again while it is torn down starts after that', async 
   assert.deepEqual(order, ['first ended', 'second began']);
 });
 
+test('the last caller may wait until the work that it gave up has ended', async () => {
+  const tasks = new InFlight<string>();
+  let ended = false;
+  const start = async (signal: AbortSignal) => {
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    await sleep(30);
+    ended = true;
+    throw new Error('aborted');
+  };
+  const [one, two] = [new AbortController(), new AbortController()];
+  const first = tasks.run('k', one.signal, start, { linger: true });
+  const second = tasks.run('k', two.signal, start, { linger: true });
+  one.abort();
+  await assert.rejects(first, { kind: 'Cancelled' });
+  assert.equal(ended, false, 'it goes on for the other');
+  two.abort();
+  await assert.rejects(second, { kind: 'Cancelled' });
+  assert.equal(ended, true);
+});
+
 test('a gate lets in as many as it is wide, in order, and those who wait may leave', async () => {
   const gate = new Gate(2);
   const releases: (() => void)[] = [];
