@@ -5,6 +5,7 @@ import * as v from 'valibot';
 import { CoracleError, messageOf } from '../errors.ts';
 import type { LOG_LEVELS } from '../observe/logger.ts';
 import type { RuntimeOptions } from '../runtime/context.ts';
+import type { StreamServerOptions } from '../streaming/server.ts';
 import { type GivenSettings, type SettingName, settingsSchema } from './settings-schema.ts';
 
 /** Read where no other file is named, if it is there. */
@@ -15,6 +16,7 @@ export interface Settings {
   listen: string;
   logLevel: (typeof LOG_LEVELS)[number];
   runtime: RuntimeOptions;
+  streaming: StreamServerOptions;
 }
 
 /** What commander hands over: the flags in camel case, text or absent. */
@@ -25,6 +27,7 @@ export interface Flags {
   state?: string;
   cgroupDriver?: string;
   logLevel?: string;
+  streamAddress?: string;
   cniConfDir?: string;
   cniBinDir?: string;
 }
@@ -35,6 +38,7 @@ const FLAG_NAMES = {
   state: 'state',
   cgroupDriver: 'cgroup-driver',
   logLevel: 'log-level',
+  streamAddress: 'stream-address',
   cniConfDir: 'cni-conf-dir',
   cniBinDir: 'cni-bin-dir',
 } as const satisfies Record<Exclude<keyof Flags, 'config'>, SettingName>;
@@ -49,6 +53,8 @@ const DEFAULTS = {
   'log-level': 'info',
   'max-log-line': 16 * 1024,
   'exec-drain-timeout-ms': 10_000,
+  'stream-address': '127.0.0.1:0',
+  'stream-idle-timeout-ms': 4 * 60 * 60 * 1000,
   'network-bridge': 'coracle0',
   'cni-bin-dir': '/opt/cni/bin:/usr/lib/cni',
   'cni-timeout-ms': 60_000,
@@ -85,12 +91,28 @@ export function loadSettings(flags: Flags): Settings {
         pinned: given['pinned-images'],
       },
     },
+    streaming: streamingOptions(given),
   };
 }
 
-function networkOptions(
-  given: GivenSettings & Required<Pick<GivenSettings, keyof typeof DEFAULTS>>,
-): RuntimeOptions['network'] {
+type FullSettings = GivenSettings & Required<Pick<GivenSettings, keyof typeof DEFAULTS>>;
+
+function streamingOptions(given: FullSettings): StreamServerOptions {
+  const cert = given['stream-tls-cert'];
+  const key = given['stream-tls-key'];
+  if ((cert === undefined) !== (key === undefined)) {
+    const what = 'stream-tls-cert and stream-tls-key: one is of no use without the other';
+    throw new CoracleError('InvalidArgument', what);
+  }
+  return {
+    address: given['stream-address'],
+    ...(cert !== undefined && key !== undefined && { tls: { cert, key } }),
+    idleTimeoutMs: given['stream-idle-timeout-ms'],
+    drainTimeoutMs: given['exec-drain-timeout-ms'],
+  };
+}
+
+function networkOptions(given: FullSettings): RuntimeOptions['network'] {
   const subnet = given['network-subnet'];
   const subnet6 = given['network-subnet6'];
   const cniConfDir = given['cni-conf-dir'];

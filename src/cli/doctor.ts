@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
-import { diagnose, type HostReport } from '../runtime/doctor.ts';
+import { diagnose, type HostCheck, type HostReport } from '../runtime/doctor.ts';
+import { isExposed } from '../streaming/address.ts';
+import type { StreamServerOptions } from '../streaming/server.ts';
 import { type Flags, loadSettings } from './config.ts';
 import { withSettings } from './options.ts';
 import { table } from './table.ts';
@@ -9,10 +11,22 @@ export function registerDoctor(program: Command): void {
     .description('tell what this host allows, what is degraded and why')
     .option('--json', 'for programs')
     .action(async (flags: Flags & { json?: boolean }) => {
-      const report = await diagnose(loadSettings(flags).runtime);
+      const settings = loadSettings(flags);
+      const found = await diagnose(settings.runtime);
+      const report = { ...found, checks: [...found.checks, streamCheck(settings.streaming)] };
       const text = flags.json ? `${JSON.stringify(report, null, 2)}\n` : reportTable(report);
       process.stdout.write(text);
     });
+}
+
+/** Who can listen in on exec, attach and port-forward. */
+export function streamCheck(options: StreamServerOptions): HostCheck {
+  const name = 'stream-address';
+  if (isExposed(options)) {
+    const detail = `${options.address}: other hosts can reach it, and there is no TLS: set stream-tls-cert and stream-tls-key`;
+    return { name, state: 'degraded', detail };
+  }
+  return { name, state: 'ok', detail: `${options.address}${options.tls ? ', with TLS' : ''}` };
 }
 
 /** What is not in order stands first. */

@@ -11,5 +11,6 @@ export function withSettings(command: Command): Command {
     .option('--cgroup-driver <driver>', 'cgroupfs or systemd')
     .option('--cni-conf-dir <dir>', 'CNI configurations (default: none, the embedded network)')
     .option('--cni-bin-dir <dirs>', 'CNI plugins, directories joined by colons')
+    .option('--stream-address <address>', 'HOST:PORT of exec, attach and port-forward')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent');
 }

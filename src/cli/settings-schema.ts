@@ -1,7 +1,21 @@
 import * as v from 'valibot';
 import { LOG_LEVELS } from '../observe/logger.ts';
+import { parseAddress } from '../streaming/address.ts';
 
 const directory = v.pipe(v.string(), v.startsWith('/', 'must be an absolute path'));
+const file = directory;
+
+const tcpAddress = v.pipe(
+  v.string(),
+  v.check((text) => {
+    try {
+      parseAddress(text);
+      return true;
+    } catch {
+      return false;
+    }
+  }, 'is not a HOST:PORT'),
+);
 
 /** The longest content of a CRI log line that is not split; kubelet and others read 16 KiB. */
 const maxLogLine = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1024 * 1024));
@@ -41,6 +55,10 @@ export const settingsSchema = v.strictObject({
   'log-level': v.exactOptional(v.picklist(LOG_LEVELS)),
   'max-log-line': v.exactOptional(maxLogLine),
   'exec-drain-timeout-ms': v.exactOptional(milliseconds),
+  'stream-address': v.exactOptional(tcpAddress),
+  'stream-tls-cert': v.exactOptional(file),
+  'stream-tls-key': v.exactOptional(file),
+  'stream-idle-timeout-ms': v.exactOptional(milliseconds),
   'network-bridge': v.exactOptional(linkName),
   'network-subnet': v.exactOptional(subnet4),
   'network-subnet6': v.exactOptional(subnet),

@@ -7,6 +7,7 @@ import type { RootLock } from '../store/lock.ts';
 import type { NameRegistry } from '../store/names.ts';
 import type { SandboxStore } from '../store/sandboxes.ts';
 import type { Store } from '../store/store.ts';
+import type { StreamServer } from '../streaming/server.ts';
 import type { CgroupLayout } from './cgroup/index.ts';
 import type { Creations } from './creations.ts';
 import type { HostReport } from './doctor.ts';
@@ -84,6 +85,8 @@ export interface RuntimeContext {
   readonly monitors: Monitors;
   readonly live: LiveContainers;
   readonly creations: Creations;
+  /** Where clients of exec, attach and port-forward connect; an embedding program has none. */
+  streaming?: StreamServer;
   /** True once this process lets go of its pods without ending them. */
   closing: boolean;
   /** False until recovery is over (EX-17). */

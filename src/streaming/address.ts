@@ -27,7 +27,11 @@ export function reachableHost(host: string): string {
   return host === '::' ? '[::1]' : `[${host}]`;
 }
 
-/** Whether other hosts cannot reach what listens on `host`. */
-export function isLoopback(host: string): boolean {
+/** Whether other hosts can read and change what is streamed on an address. */
+export function isExposed({ address, tls }: { address: string; tls?: object }): boolean {
+  return !tls && !isLoopback(parseAddress(address).host);
+}
+
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }

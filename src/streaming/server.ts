@@ -4,7 +4,7 @@ import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CoracleError, messageOf } from '../errors.ts';
-import { isLoopback, parseAddress, reachableHost } from './address.ts';
+import { parseAddress, reachableHost } from './address.ts';
 import type {
   AttachRequest,
   ExecRequest,
@@ -142,11 +142,6 @@ async function listen(server: Server, { address, tls }: StreamServerOptions): Pr
   }
   const { port: actual } = server.address() as AddressInfo;
   return `${tls ? 'https' : 'http'}://${reachableHost(host)}:${actual}`;
-}
-
-/** Whether other hosts can read and change what is streamed. */
-export function isExposed({ address, tls }: StreamServerOptions): boolean {
-  return !tls && !isLoopback(parseAddress(address).host);
 }
 
 /** "/exec/<token>": its two parts, empty for any other path. */

@@ -39,6 +39,11 @@ describe('settings', () => {
           pinned: [],
         },
       },
+      streaming: {
+        address: '127.0.0.1:0',
+        idleTimeoutMs: 14_400_000,
+        drainTimeoutMs: 10_000,
+      },
     });
   });
 
@@ -51,6 +56,10 @@ describe('settings', () => {
       log-level = "debug"
       max-log-line = 100
       exec-drain-timeout-ms = 0
+      stream-address = "[::1]:10010"
+      stream-tls-cert = "/tls/cert.pem"
+      stream-tls-key = "/tls/key.pem"
+      stream-idle-timeout-ms = 0
       network-bridge = "br0"
       network-subnet = "10.9.0.0/16"
       network-subnet6 = "fd00:9::/64"
@@ -85,6 +94,12 @@ describe('settings', () => {
           maxDownloads: 8,
           pinned: ['registry.k8s.io/pause:*'],
         },
+      },
+      streaming: {
+        address: '[::1]:10010',
+        tls: { cert: '/tls/cert.pem', key: '/tls/key.pem' },
+        idleTimeoutMs: 0,
+        drainTimeoutMs: 0,
       },
     });
   });
@@ -122,6 +137,9 @@ describe('settings', () => {
       'cni-bin-dir = "/a:b"',
       'config file F: cni-bin-dir: "/a:b" must be absolute paths, joined by colons',
     ],
+    ['stream-address = "10010"', 'config file F: stream-address: "10010" is not a HOST:PORT'],
+    ['stream-address = "h:65536"', 'config file F: stream-address: "h:65536" is not a HOST:PORT'],
+    ['stream-address = "[::1:]:1"', 'config file F: stream-address: "[::1:]:1" is not a HOST:PORT'],
     ['cni-timeout-ms = 0', 'config file F: cni-timeout-ms: 0 is not >=1'],
     [
       'a = "\nb',
@@ -138,6 +156,13 @@ describe('settings', () => {
     assert.throws(() => withFile('', { cgroupDriver: 'x' }), {
       kind: 'InvalidArgument',
       message: /^--cgroup-driver: "x" is not/,
+    });
+  });
+
+  it('need a key with a certificate', () => {
+    assert.throws(() => withFile('stream-tls-cert = "/c"'), {
+      kind: 'InvalidArgument',
+      message: /^stream-tls-cert and stream-tls-key/,
     });
   });
 
