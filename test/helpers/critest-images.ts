@@ -51,6 +51,18 @@ export const IMAGE_SPEC_IMAGES: TestImage[] = [
 
 /** Those for the other specs. They take a compiler, and packages from Debian's archive. */
 export const OTHER_IMAGES: TestImage[] = [
+  // In the place of the one above. The shell of busybox-static looks for no file where it has an
+  // applet, and so would run what the suite has masked; that of the other package looks.
+  {
+    repository: `${E2E}/busybox`,
+    tags: ['1.29-2'],
+    layers: (packages) => [
+      makeTar(userland()),
+      ...debianPackages(packages, ['libc6', 'busybox']),
+      makeTar([{ name: 'bin/sh', type: 'symlink', link: 'busybox' }]),
+    ],
+    config: { Cmd: ['sh'] },
+  },
   busybox(`${CRI_TOOLS}/test-image-predefined-group`, ['latest'], {
     user: '1000',
     files: {
@@ -68,7 +80,7 @@ export const OTHER_IMAGES: TestImage[] = [
     repository: `${E2E}/nonewprivs`,
     tags: ['1.3'],
     layers: () => [
-      makeTar([...busyboxTree(), { name: 'nnp', mode: 0o4755, data: effectiveUidProgram() }]),
+      makeTar([...userland(), { name: 'nnp', mode: 0o4755, data: effectiveUidProgram() }]),
     ],
     config: { Cmd: ['/nnp'] },
   },
@@ -117,10 +129,41 @@ function busybox(
   return {
     repository,
     tags,
-    layers: () => [makeTar(busyboxTree(files))],
+    layers: () => [makeTar(userland(files))],
     config: { Cmd: cmd, ...(user !== undefined && { User: user }) },
   };
 }
+
+/**
+ * The applets as hard links, as the suite's own image has them: it masks one of them, which through
+ * a symbolic link would be all. Beside them what the suite runs and Debian's busybox lacks.
+ */
+function userland(files: Files = {}): ReturnType<typeof busyboxTree> {
+  const script = (lines: string) => ({ mode: 0o755, data: `#!/bin/sh\n${lines}` });
+  return busyboxTree({ 'bin/pgrep': script(PGREP), 'bin/ipcs': script(IPCS), ...files }).map(
+    (member) =>
+      member.type === 'symlink' && member.link === 'busybox'
+        ? { ...member, type: 'hardlink', link: 'bin/busybox' }
+        : member,
+  );
+}
+
+/** Prints the pids of the processes whose name has the argument in it, apart from itself. */
+const PGREP = `found=1
+for dir in /proc/[0-9]*; do
+  pid=\${dir#/proc/}
+  [ "$pid" = "$$" ] && continue
+  case $(cat "$dir/comm" 2>/dev/null) in
+    *"$1"*) echo "$pid"; found=0 ;;
+  esac
+done
+exit $found
+`;
+
+/** Lists the shared memory segments of the IPC namespace, whatever the argument. */
+const IPCS = `echo 'key shmid perms bytes'
+tail -n +2 /proc/sysvipc/shm | awk '{ print $1, $2, $3, $4 }'
+`;
 
 /** The real one: the suite looks for its master process, its pid file and its start page. */
 function nginx(repository: string, tag: string, port: number): TestImage {
@@ -146,7 +189,7 @@ http {
     repository,
     tags: [tag],
     layers: (packages) => [
-      makeTar(busyboxTree()),
+      makeTar(userland()),
       ...debianPackages(packages, [
         'libc6',
         'libcrypt1',
