@@ -25,6 +25,8 @@ export async function serve(
     log.info({ pods: runtime.sandboxes.list().length }, 'ready');
     await stopped;
   } finally {
+    // Streams of events never end by themselves.
+    runtime?.events.close();
     await server.close();
     if (runtime) await closeRuntime(runtime);
   }

@@ -116,9 +116,10 @@ function options(call: CriCall): Partial<CallOptions> {
   return call.deadlineMs === undefined ? {} : { deadline: Date.now() + call.deadlineMs };
 }
 
-/** The codec of a method's request: by convention of the protocol, "<Method>Request". */
+/** The codec of a method's request: "<Method>Request", but for one that breaks the convention. */
 function requestType(path: string): MessageFns<unknown> {
-  const name = `${path.slice(path.lastIndexOf('/') + 1)}Request`;
+  const method = path.slice(path.lastIndexOf('/') + 1);
+  const name = method === 'GetContainerEvents' ? 'GetEventsRequest' : `${method}Request`;
   const type = (
     { ...criMessages, ...adminMessages } as unknown as Record<string, MessageFns<unknown>>
   )[name];

@@ -1,4 +1,7 @@
 /** Containers as CRI messages. */
+
+import { currentSpec } from '../runtime/current-spec.ts';
+import { resourcesOf } from '../runtime/update-resources.ts';
 import type { MountConfig } from '../spec/config.ts';
 import { type ContainerState as State, stateOf } from '../store/container-status.ts';
 import type { Container as StoredContainer } from '../store/containers.ts';
@@ -82,7 +85,7 @@ export function containerStatusMessage(
     mounts: (config.mounts ?? []).map(mountMessage),
     logPath: logPath ?? '',
     resources: {
-      linux: resourcesMessage(status.resources ?? config.resources ?? {}),
+      linux: resourcesMessage(resourcesOf(container)),
       windows: undefined,
     },
     user: userMessage(status.user),
@@ -92,8 +95,8 @@ export function containerStatusMessage(
 
 /** The verbose part of a status, under the key that crictl's users look for. */
 export function containerInfo(container: StoredContainer): Record<string, string> {
-  const { sandboxId, config, spec, cgroupPath, layers } = container.record;
-  const { pid, removing } = container.status.get();
+  const { sandboxId, config, cgroupPath, layers } = container.record;
+  const { pid, removing, resources, updateAnnotations } = container.status.get();
   return {
     info: toJson({
       sandboxID: sandboxId,
@@ -102,7 +105,8 @@ export function containerInfo(container: StoredContainer): Record<string, string
       cgroupPath,
       layers,
       config,
-      runtimeSpec: spec,
+      runtimeSpec: currentSpec(container.record, resources),
+      updateAnnotations,
     }),
   };
 }

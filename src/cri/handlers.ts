@@ -1,10 +1,12 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
 import type { ServerStreaming, Unary } from './call.ts';
+import { checkpointContainer, checkpointPod, restorePod } from './checkpoint.ts';
 import { containerStatus } from './container-status.ts';
 import { createContainer } from './create-container.ts';
 import { execSync } from './exec-sync.ts';
 import type { AdminServiceService } from './gen/coracle.ts';
 import type { ImageServiceService, RuntimeServiceService } from './gen/cri.ts';
+import { getContainerEvents } from './get-container-events.ts';
 import { imageFsInfo } from './image-fs-info.ts';
 import { imageStatus } from './image-status.ts';
 import { importImage } from './import-image.ts';
@@ -24,6 +26,11 @@ import { startContainer } from './start-container.ts';
 import { status } from './status.ts';
 import { stopContainer } from './stop-container.ts';
 import { stopPodSandbox } from './stop-pod-sandbox.ts';
+import { streamContainers } from './stream-containers.ts';
+import { streamImages } from './stream-images.ts';
+import { streamPodSandboxes } from './stream-pod-sandboxes.ts';
+import { updateContainerResources } from './update-container-resources.ts';
+import { updatePodSandboxResources } from './update-pod-sandbox-resources.ts';
 import { updateRuntimeConfig } from './update-runtime-config.ts';
 import { version } from './version.ts';
 
@@ -49,18 +56,27 @@ const runtimeService: Methods<typeof RuntimeServiceService> = {
   removePodSandbox,
   podSandboxStatus,
   listPodSandbox,
+  streamPodSandboxes,
+  updatePodSandboxResources,
   createContainer,
   startContainer,
   stopContainer,
   removeContainer,
   containerStatus,
   listContainers,
+  streamContainers,
+  updateContainerResources,
   execSync,
   reopenContainerLog,
+  getContainerEvents,
+  checkpointContainer,
+  checkpointPod,
+  restorePod,
 };
 
 const imageService: Methods<typeof ImageServiceService> = {
   listImages,
+  streamImages,
   imageStatus,
   pullImage,
   removeImage,

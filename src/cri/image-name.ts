@@ -1,9 +1,9 @@
 import type { ImageStatus } from '../image/records.ts';
 import { formatReference, parseReference } from '../image/reference.ts';
+import { checkRuntimeHandler } from '../runtime/runtime-handlers.ts';
 import type { ContainerConfig } from '../spec/config.ts';
 import { nonEmpty, present, withoutNul } from './fields.ts';
 import type { ImageSpec } from './gen/cri.ts';
-import { checkRuntimeHandler } from './runtime-handler.ts';
 
 /** The image that a message names: a reference, a digest or an id. */
 export function imageName(field: string, message: ImageSpec | undefined): string {

@@ -1,7 +1,7 @@
 import { runSandbox } from '../runtime/run-sandbox.ts';
+import { checkRuntimeHandler } from '../runtime/runtime-handlers.ts';
 import type { Unary } from './call.ts';
 import type { RunPodSandboxRequest, RunPodSandboxResponse } from './gen/cri.ts';
-import { checkRuntimeHandler } from './runtime-handler.ts';
 import { sandboxFromCri } from './translate-sandbox.ts';
 import { translationHost } from './translation-host.ts';
 

@@ -1,4 +1,5 @@
 /** Sandboxes as CRI messages. */
+import { podResourcesOf } from '../runtime/update-pod-resources.ts';
 import type { SandboxConfig } from '../spec/config.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
 import {
@@ -62,6 +63,7 @@ export function sandboxInfo(sandbox: Sandbox): Record<string, string> {
       bootId,
       network,
       config,
+      podResources: podResourcesOf(sandbox),
     }),
   };
 }

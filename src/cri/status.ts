@@ -1,9 +1,10 @@
 import type { NetworkReadiness } from '../network/index.ts';
 import type { RuntimeContext } from '../runtime/context.ts';
+import { RUNTIME_HANDLERS } from '../runtime/runtime-handlers.ts';
+import { hasUserNamespaces } from '../runtime/user-namespace-check.ts';
 import type { Unary } from './call.ts';
 import type { RuntimeCondition, StatusRequest, StatusResponse } from './gen/cri.ts';
 import { toJson } from './json.ts';
-import { RUNTIME_HANDLERS } from './runtime-handler.ts';
 import { podCidrOf } from './update-runtime-config.ts';
 
 /** Kubelet asks every 5 s and marks the node NotReady by the two conditions. */
@@ -12,13 +13,13 @@ export const status: Unary<StatusRequest, StatusResponse> = async (ctx, { verbos
   return {
     status: { conditions: [runtimeReady(ctx), networkReady(network)] },
     info: verbose ? info(ctx, network) : {},
-    runtimeHandlers: RUNTIME_HANDLERS.map((name) => ({
-      name,
-      features: { recursiveReadOnlyMounts: false, userNamespaces: false },
+    runtimeHandlers: RUNTIME_HANDLERS.map((handler) => ({
+      name: handler.name,
+      features: { ...handler.features(ctx.host) },
     })),
     features: {
       supplementalGroupsPolicy: true,
-      userNamespacesHostNetwork: false,
+      userNamespacesHostNetwork: hasUserNamespaces(ctx.host),
       mountOptions: false,
     },
   };

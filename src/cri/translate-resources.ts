@@ -58,6 +58,13 @@ export function resourcesFromCri(field: string, message: LinuxContainerResources
   return resources;
 }
 
+/** Limits to be changed: as `resourcesFromCri`, but no memory limit (−1) is something to be set. */
+export function changeFromCri(field: string, message: LinuxContainerResources): LinuxResources {
+  const change = resourcesFromCri(field, message);
+  if (message.memoryLimitInBytes === -1n) change.memoryLimit = -1;
+  return change;
+}
+
 function list(field: string, value: string): string {
   if (!LIST.test(value)) throw invalid(field, value, 'is not a list such as "0-3,8"');
   return value;

@@ -24,6 +24,7 @@ import {
   Protocol,
 } from './gen/cri.ts';
 import { checkAppArmor, checkSelinux, seccompFromCri } from './security-profiles.ts';
+import { resourcesFromCri } from './translate-resources.ts';
 import { checkUserNamespace } from './user-namespace.ts';
 
 /** HOST_NAME_MAX of limits.h: what sethostname(2) takes, in bytes. */
@@ -102,10 +103,6 @@ function portMapping(field: string, mapping: CriPortMapping): PortMapping {
   };
 }
 
-/**
- * `overhead` and `resources` describe the pod's own cgroup, the parent that kubelet makes and
- * limits itself: nothing is left to do with them.
- */
 function linux(
   field: string,
   config: LinuxPodSandboxConfig | undefined,
@@ -119,7 +116,22 @@ function linux(
   return {
     ...(parent && { cgroupParent: cgroupParent(`${field}.cgroup_parent`, parent, host) }),
     ...(sysctls.length > 0 && { sysctls: Object.fromEntries(sysctls) }),
+    ...podResources(field, config),
     ...security(`${field}.security_context`, config?.securityContext, host),
+  };
+}
+
+function podResources(
+  field: string,
+  config: LinuxPodSandboxConfig | undefined,
+): Pick<SandboxConfig, 'podResources'> {
+  const { resources, overhead } = config ?? {};
+  if (!resources && !overhead) return {};
+  return {
+    podResources: {
+      ...(resources && { resources: resourcesFromCri(`${field}.resources`, resources) }),
+      ...(overhead && { overhead: resourcesFromCri(`${field}.overhead`, overhead) }),
+    },
   };
 }
 

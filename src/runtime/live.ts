@@ -1,5 +1,6 @@
 import { CoracleError } from '../errors.ts';
 import type { PreparedPlan } from '../native/types.ts';
+import { SerialQueue } from '../store/serial-queue.ts';
 import { type Deferred, deferred } from './deferred.ts';
 
 /** What a container has only while this process lives. */
@@ -17,6 +18,8 @@ export interface LiveContainer {
   plan: Promise<PreparedPlan> | undefined;
   /** The stop signal is sent once, whoever asks (SP-6). */
   stopSignalSent: boolean;
+  /** Updates of its limits, one after another. */
+  readonly updates: SerialQueue;
 }
 
 /** The live parts of all containers, by id. */
@@ -32,6 +35,7 @@ export class LiveContainers {
         removal: undefined,
         plan: undefined,
         stopSignalSent: false,
+        updates: new SerialQueue(),
       };
       this.#containers.set(id, live);
     }

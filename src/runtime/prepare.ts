@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import type { PreparedPlan } from '../native/types.ts';
 import { pidMode } from '../spec/namespaces.ts';
+import type { Spec } from '../spec/oci.ts';
 import type { ContainerRecord } from '../store/types.ts';
 import type { RuntimeContext } from './context.ts';
+import { currentSpec } from './current-spec.ts';
 import type { ExecRequest } from './exec.ts';
 import { snapshotDir } from './paths.ts';
 import { execPlan } from './plan/exec-plan.ts';
@@ -16,11 +18,11 @@ export function preparedPlan(ctx: RuntimeContext, record: ContainerRecord): Prom
 }
 
 async function prepare(ctx: RuntimeContext, record: ContainerRecord): Promise<PreparedPlan> {
-  const { id, spec, layers, config } = record;
+  const { id, layers, config } = record;
   const sandbox = ctx.sandboxes.get(record.sandboxId);
   const dir = snapshotDir(id);
   const targetId = config.security?.targetId;
-  const plan = launchPlan(spec, {
+  const plan = launchPlan(specOf(ctx, record), {
     id,
     cgroup: ctx.cgroups,
     snapshot: { lower: layers, upper: join(dir, 'upper'), work: join(dir, 'work') },
@@ -41,7 +43,7 @@ export async function prepareExec(
   const sandbox = ctx.sandboxes.get(record.sandboxId);
   const { argv, tty = false, env, workingDir, user } = request;
   const plan = execPlan(
-    record.spec,
+    specOf(ctx, record),
     {
       id,
       parentId: record.id,
@@ -58,6 +60,12 @@ export async function prepareExec(
     },
   );
   return ctx.addon.preparePlan(plan);
+}
+
+/** With the updates of its limits; a container that is being created has none yet. */
+function specOf(ctx: RuntimeContext, record: ContainerRecord): Spec {
+  const container = ctx.containers.has(record.id) ? ctx.containers.get(record.id) : undefined;
+  return currentSpec(record, container?.status.get().resources);
 }
 
 async function seccompProgram(

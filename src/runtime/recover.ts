@@ -5,7 +5,6 @@ import type { Sandbox } from '../store/sandboxes.ts';
 import { killCgroup } from './cgroup/kill.ts';
 import type { RuntimeContext } from './context.ts';
 import { endMonitor } from './end-monitor.ts';
-import { now } from './events.ts';
 import { readExitRecord } from './exit-record.ts';
 import { exitFacts, monitorExit, recordExit } from './exits.ts';
 import type { PodMonitor } from './monitors.ts';
@@ -13,6 +12,8 @@ import { removeOrphans } from './orphans.ts';
 import { exitDir, monitorSocket } from './paths.ts';
 import { livePod } from './pod-network.ts';
 import { removeSandbox } from './remove-sandbox.ts';
+import { sandboxStopped } from './sandbox-stopped.ts';
+import { resumeUpdate } from './update-resources.ts';
 import { watchMonitor } from './watch-monitor.ts';
 
 /** How long one sandbox may hold up the recovery of its own containers, ms (RC-6). */
@@ -59,16 +60,16 @@ async function recoverSandbox(ctx: RuntimeContext, sandbox: Sandbox): Promise<vo
   else {
     // Of a pod that was never ready, or that does not answer.
     await endMonitor(ctx, id);
-    if (sandbox.state === 'ready') await sandbox.stopped(now());
+    if (sandbox.state === 'ready') await sandboxStopped(ctx, sandbox);
   }
   await Promise.all(
     members.map((member) =>
-      recoverContainer(ctx, member, monitor, entries.get(member.record.id)).catch(
-        (error: unknown) => {
+      recoverContainer(ctx, member, monitor, entries.get(member.record.id))
+        .then(() => resumeUpdate(ctx, member))
+        .catch((error: unknown) => {
           ctx.log.error({ id: member.record.id, err: error }, 'container could not be recovered');
           member.status.update((status) => ({ ...status, unknown: true }));
-        },
-      ),
+        }),
     ),
   );
   for (const entry of entries.values()) {

@@ -37,4 +37,5 @@ async function remove(ctx: RuntimeContext, sandbox: Sandbox): Promise<void> {
     await removeContainer(ctx, record.id);
   }
   await releaseSandbox(ctx, sandbox.record);
+  ctx.events.emitPod('deleted', sandbox);
 }

@@ -15,10 +15,10 @@ import { exitDir, monitorSocket } from './paths.ts';
 import { writePodFiles } from './pod-files.ts';
 import { networkNeeds } from './pod-network.ts';
 import { releaseSandbox } from './release-sandbox.ts';
+import { checkRuntimeHandler } from './runtime-handlers.ts';
+import { limitPod } from './update-pod-resources.ts';
+import { requireUserNamespaces } from './user-namespace-check.ts';
 import { watchMonitor } from './watch-monitor.ts';
-
-/** The one runtime handler there is; the empty name means it, too. */
-export const HANDLERS = ['', 'native'] as const;
 
 /**
  * Makes a pod sandbox: its record first, so that a crash leaves something to clean (SB-2), then
@@ -30,13 +30,9 @@ export async function runSandbox(
   handler = '',
   signal?: AbortSignal,
 ): Promise<string> {
-  if (!(HANDLERS as readonly string[]).includes(handler)) {
-    throw new CoracleError(
-      'InvalidArgument',
-      `runtime_handler: no runtime handler named ${JSON.stringify(handler)} is configured`,
-    );
-  }
+  checkRuntimeHandler('runtime_handler', handler);
   const setup = sandboxSetup(config);
+  requireUserNamespaces(ctx.host, config);
   const needs = networkNeeds(config);
   const id = newId();
   const name = sandboxName(config);
@@ -59,6 +55,7 @@ export async function runSandbox(
     sandbox = await ctx.sandboxes.add(record);
     sandbox.making = { over: made.promise, abandon: () => abandoned.abort(stoppedMeanwhile(id)) };
     await mkdir(exitDir(ctx.options, id), { recursive: true, mode: 0o700 });
+    await limitPod(ctx, record);
     throwIfUnwanted(sandbox, signal);
     const connection = ctx.addon.startMonitor({
       executable: monitorExecutable(),
@@ -85,6 +82,8 @@ export async function runSandbox(
     await writePodFiles(ctx, record, network);
     throwIfUnwanted(sandbox, signal);
     await sandbox.ready({ ...record, network, monitorPid: connection.pid, reaperPid });
+    ctx.events.emitPod('created', sandbox);
+    ctx.events.emitPod('started', sandbox);
     watchMonitor(ctx, sandbox, monitor);
     return id;
   } catch (error) {

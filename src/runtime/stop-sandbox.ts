@@ -2,7 +2,7 @@ import type { Sandbox } from '../store/sandboxes.ts';
 import type { RuntimeContext } from './context.ts';
 import { withSignal } from './deferred.ts';
 import { endMonitor } from './end-monitor.ts';
-import { now } from './events.ts';
+import { sandboxStopped } from './sandbox-stopped.ts';
 import { stopContainer } from './stop.ts';
 
 /**
@@ -31,7 +31,7 @@ export async function stopSandbox(
     }
     await stopMembers(ctx, sandbox, signal);
     await endMonitor(ctx, sandbox.record.id);
-    if (sandbox.state === 'ready') await sandbox.stopped(now());
+    if (sandbox.state === 'ready') await sandboxStopped(ctx, sandbox);
     await ctx.network.detach(sandbox.record.id);
   } finally {
     sandbox.stops -= 1;

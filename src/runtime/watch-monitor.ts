@@ -1,7 +1,7 @@
 import type { Sandbox } from '../store/sandboxes.ts';
 import type { RuntimeContext } from './context.ts';
-import { now } from './events.ts';
 import type { PodMonitor } from './monitors.ts';
+import { sandboxStopped } from './sandbox-stopped.ts';
 
 /** A pod whose monitor is gone is NotReady, and still there to be removed (SB-13, EX-15). */
 export function watchMonitor(ctx: RuntimeContext, sandbox: Sandbox, monitor: PodMonitor): void {
@@ -12,7 +12,7 @@ export function watchMonitor(ctx: RuntimeContext, sandbox: Sandbox, monitor: Pod
         ctx.log.error({ id: sandbox.record.id }, 'the monitor of a pod has gone');
       }
       // Also during a stop: that may still fail, and there is nothing left to be ready.
-      await sandbox.stopped(now());
+      await sandboxStopped(ctx, sandbox);
     })
     .catch((error: unknown) => {
       ctx.log.error({ id: sandbox.record.id, err: error }, 'sandbox could not be marked stopped');

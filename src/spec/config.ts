@@ -36,6 +36,14 @@ export interface LinuxResources {
   unified?: Record<string, string>;
 }
 
+/** What a pod takes as a whole. */
+export interface PodResources {
+  /** The sum of its containers' limits. */
+  resources?: LinuxResources;
+  /** What running the pod takes beside them. */
+  overhead?: LinuxResources;
+}
+
 export interface PortMapping {
   protocol: 'tcp' | 'udp' | 'sctp';
   containerPort: number;
@@ -64,6 +72,8 @@ export interface SandboxConfig {
   /** cgroupfs path below the hierarchy roots; default "/coracle". */
   cgroupParent?: string;
   sysctls?: Record<string, string>;
+  /** Limits of the pod's cgroup where that is Coracle's own, without `cgroupParent`; else kept. */
+  podResources?: PodResources;
   namespaces?: {
     /** 'none': a namespace of the pod's own with nothing but a loopback interface. */
     network?: 'pod' | 'node' | 'none';

@@ -26,6 +26,10 @@ export interface ContainerStatus {
   readonly user?: ProcessIdentity;
   /** As updated since the creation; absent: as in the record. */
   readonly resources?: LinuxResources;
+  /** The limits that an update is about to set; a crash leaves it for the recovery to finish. */
+  readonly updating?: LinuxResources;
+  /** What updates were annotated with. */
+  readonly updateAnnotations?: Record<string, string>;
   /** In memory only (SS-5): a start is under way. */
   readonly starting: boolean;
   /** In memory only: a removal is under way. */

@@ -3,6 +3,7 @@ import { Cell, type CellRules } from './cell.ts';
 import { resolveId } from './ids.ts';
 import { sandboxRecordCodec } from './record-codec.ts';
 import { Removals } from './removals.ts';
+import { SerialQueue } from './serial-queue.ts';
 import type { Store } from './store.ts';
 import type { Table } from './table.ts';
 import type { SandboxRecord } from './types.ts';
@@ -39,6 +40,8 @@ export class Sandbox {
   stops = 0;
   /** In memory only: the removal under way, for all who ask for one. */
   removal: Promise<void> | undefined;
+  /** In memory only: updates of the pod's limits, one after another. */
+  readonly updates = new SerialQueue();
   readonly #cell: Cell<SandboxRecord>;
 
   constructor(cell: Cell<SandboxRecord>) {
@@ -71,11 +74,22 @@ export class Sandbox {
     await this.#cell.updateSync(() => record, { durable: true });
   }
 
-  /** Records the stop; the first one stays. A full disk does not hold it up. `at` in ns. */
-  async stopped(at: bigint): Promise<void> {
-    await this.#cell.settle((record) =>
-      record.stoppedAt === 0n ? { ...record, stoppedAt: at } : record,
-    );
+  /**
+   * Records the stop; the first one stays. A full disk does not hold it up. `at` in ns. Resolves
+   * to whether it had been ready until now.
+   */
+  async stopped(at: bigint): Promise<boolean> {
+    let news = false;
+    await this.#cell.settle((record) => {
+      news = record.stoppedAt === 0n;
+      return news ? { ...record, stoppedAt: at } : record;
+    });
+    return news && this.record.monitorPid !== undefined;
+  }
+
+  /** Persists, then publishes, another change of the record; committed, not flushed. */
+  async change(fn: (record: SandboxRecord) => SandboxRecord): Promise<void> {
+    await this.#cell.updateSync(fn);
   }
 
   /** Ends persistence, before the removal of the record. */

@@ -1,5 +1,5 @@
 /** The records that are persisted. Times are CLOCK_REALTIME in ns. */
-import type { ContainerConfig, SandboxConfig } from '../spec/config.ts';
+import type { ContainerConfig, PodResources, SandboxConfig } from '../spec/config.ts';
 import type { ResolvedDevice } from '../spec/host.ts';
 import type { Spec } from '../spec/oci.ts';
 
@@ -27,6 +27,8 @@ export interface SandboxRecord {
   monitorPid?: number;
   /** Host pid of process 1 of the pod's PID namespace; 0 or absent where none is shared. */
   reaperPid?: number;
+  /** As updated since the creation; absent: as in the configuration. */
+  podResources?: PodResources;
   /** 0 while it has not stopped. */
   stoppedAt: bigint;
 }

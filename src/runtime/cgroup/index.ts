@@ -19,6 +19,7 @@ export {
   intoCgroup,
   joinFiles,
   killFile,
+  ownsPodCgroup,
   podCgroup,
 } from './paths.ts';
 export { deviceProgramRules } from './v2.ts';
