@@ -175,8 +175,10 @@ export async function detectCompression(path: string): Promise<LayerSource['comp
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
     if (bytesRead >= 2 && buffer[0] === 0x1f && buffer[1] === 0x8b) return 'gzip';
-    if (bytesRead === 4 && buffer.readUInt32LE(0) === 0xfd2fb528) return 'zstd';
-    return 'none';
+    if (bytesRead < 4) return 'none';
+    const magic = buffer.readUInt32LE(0);
+    // A frame, or a skippable one, with which pzstd begins (RFC 8878, 3.1).
+    return magic === 0xfd2fb528 || magic >>> 4 === 0x184d2a5 ? 'zstd' : 'none';
   } finally {
     await file.close();
   }

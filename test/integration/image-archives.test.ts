@@ -77,6 +77,8 @@ test('archives in gzip and zstd come in, of several members and frames too', asy
     'gzip in two members': () => Buffer.concat(halves.map((half) => gzipSync(half))),
     zstd: () => zstd(bytes),
     'zstd in two frames': () => Buffer.concat(halves.map(zstd)),
+    'zstd as pzstd begins it': () =>
+      Buffer.concat([Buffer.from('502a4d180400000012345678', 'hex'), zstd(bytes)]),
   };
   const hasZstd = execFileSync('sh', ['-c', 'command -v zstd || true']).length > 0;
   for (const [name, make] of Object.entries(cases)) {

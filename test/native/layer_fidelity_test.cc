@@ -122,3 +122,24 @@ TEST_CASE("parents that the tar does not list are made") {
   CHECK(scratch.read("a/fs/m/n/o") == "new");
   CHECK((scratch.stat_of("a/fs/x").st_mode & 07777) == 0755);
 }
+
+TEST_CASE("a default ACL is the directory's, not that of what came with it") {
+  Scratch scratch;
+  // Version 2 (linux/posix_acl_xattr.h): owner rwx, user 77 r-x, group r-x, mask r-x, other r-x.
+  const std::string acl(
+      "\2\0\0\0\1\0\7\0\xff\xff\xff\xff\2\0\5\0\x4d\0\0\0\4\0\5\0\xff\xff\xff\xff"
+      "\x10\0\5\0\xff\xff\xff\xff\x20\0\5\0\xff\xff\xff\xff",
+      44);
+  Item shared = dir("shared");
+  shared.xattrs = {{"system.posix_acl_default", acl}};
+  REQUIRE_FALSE(scratch.apply("a", tar_of({shared, file("shared/f"), dir("shared/d")})));
+  char value[64];
+  const auto has = [&](const char* name, const char* attribute) {
+    return getxattr((scratch.root / name).c_str(), attribute, value, sizeof value) > 0;
+  };
+  CHECK(has("a/fs/shared", "system.posix_acl_default"));
+  CHECK_FALSE(has("a/fs/shared/f", "system.posix_acl_access"));
+  CHECK_FALSE(has("a/fs/shared/d", "system.posix_acl_default"));
+  CHECK((scratch.stat_of("a/fs/shared/f").st_mode & 07777) == 0644);
+  CHECK(scratch.stat_of("a/fs/shared").st_mtim.tv_nsec == 123456789);
+}

@@ -1,8 +1,10 @@
 // Layers that try to reach the host, or to eat it.
 #include <doctest/doctest.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
 #include "test/native/layer_fixture.h"
+#include "test/native/raw_tar.h"
 
 // Unpacking sets owners and attributes that only root may set.
 TEST_SUITE_BEGIN("layers" * doctest::skip(geteuid() != 0));
@@ -103,4 +105,76 @@ TEST_CASE("what is not a tar, or half of one, is refused") {
   CHECK(scratch.apply("a", std::string(2048, 'z')).step.starts_with("unpack layer: damaged tar"));
   std::string half = tar_of({file("f", std::string(100000, 'x'))}).substr(0, 50000);
   CHECK(scratch.apply("b", half).step.starts_with("unpack layer: damaged tar"));
+}
+
+TEST_CASE("a damaged header in the middle is refused") {
+  Scratch scratch;
+  std::string tar = raw_tar::header("a", '0', raw_tar::octal(0)) +
+                    raw_tar::header("b", '0', raw_tar::octal(0)) + std::string(1024, '\0');
+  tar[512] = 'c';  // the checksum is still that of "b"
+  CHECK(scratch.apply("a", tar).step.starts_with("unpack layer: damaged tar"));
+}
+
+TEST_CASE("whiteouts of what is no name are refused, or mean nothing") {
+  Scratch scratch;
+  REQUIRE_FALSE(scratch.apply("base", tar_of({dir("a"), file("a/kept"), file("kept")})));
+  for (const char* name : {".wh...", ".wh..", "a/.wh...", "a/.wh.."}) {
+    CAPTURE(name);
+    CHECK(scratch.apply("top", tar_of({file(name, "")}), {"base"}).code == EINVAL);
+  }
+  REQUIRE_FALSE(scratch.apply("none", tar_of({file(".wh.", ""), file("a/.wh.", "")}), {"base"}));
+  CHECK_FALSE(scratch.exists("none/fs/kept"));
+  CHECK_FALSE(scratch.exists("none/fs/a"));
+  CHECK(scratch.read("base/fs/a/kept") == "new");
+  CHECK(scratch.outside_is_intact());
+}
+
+TEST_CASE("whiteouts follow symlinks inside the tree alone") {
+  Scratch scratch;
+  REQUIRE_FALSE(scratch.apply("base", tar_of({symbolic("out", "../../outside"),
+                                              symbolic("abs", (scratch.root / "outside").string()),
+                                              file("outside/file")})));
+  REQUIRE_FALSE(scratch.apply(
+      "top", tar_of({file("out/.wh.file", ""), file("abs/.wh..wh..opq", "")}), {"base"}));
+  CHECK(scratch.is_removed("top/fs/outside/file"));
+  CHECK(scratch.outside_is_intact());
+}
+
+TEST_CASE("a directory that becomes a symlink between two entries leads nowhere else") {
+  Scratch scratch;
+  std::string outside = (scratch.root / "outside").string();
+  REQUIRE_FALSE(
+      scratch.apply("a", tar_of({dir("d"), file("d/one"), symbolic("d", outside), file("d/two"),
+                                 hard("d/three", "d/two"), dir("d"), file("d/four")})));
+  CHECK(scratch.read("a/fs" + outside + "/two") == "new");
+  CHECK(scratch.read("a/fs" + outside + "/three") == "new");
+  CHECK(scratch.read("a/fs/d/four") == "new");
+  CHECK_FALSE(scratch.exists("a/fs/d/one"));
+  CHECK(scratch.outside_is_intact());
+}
+
+TEST_CASE("devices are kept, and other names of them") {
+  Scratch scratch;
+  const std::string zero = raw_tar::octal(0);
+  std::string node = raw_tar::header("null", '3', zero);
+  node.replace(329, 7, "0000001");
+  node.replace(337, 7, "0000003");
+  raw_tar::sum_up(&node);
+  std::string link = raw_tar::header("again", '1', zero);
+  link.replace(157, 4, "null");
+  raw_tar::sum_up(&link);
+  REQUIRE_FALSE(scratch.apply("a", node + link + std::string(1024, '\0')));
+  CHECK(S_ISCHR(scratch.stat_of("a/fs/null").st_mode));
+  CHECK(scratch.stat_of("a/fs/null").st_rdev == makedev(1, 3));
+  CHECK(scratch.stat_of("a/fs/again").st_ino == scratch.stat_of("a/fs/null").st_ino);
+}
+
+TEST_CASE("an owner that means \"as it is\" to chown is refused") {
+  Scratch scratch;
+  std::string tar = raw_tar::header("f", '0', raw_tar::octal(0));
+  tar.replace(108, 8, std::string("\x80\0\0\0\xff\xff\xff\xff", 8));
+  raw_tar::sum_up(&tar);
+  const coracle::LayerError error = scratch.apply("a", tar + std::string(1024, '\0'));
+  CHECK(error.code == EINVAL);
+  CHECK(error.step == "unpack layer: an owner that is none: 4294967295");
 }

@@ -71,6 +71,8 @@ TEST_CASE("gzip and zstd, in one piece and in many, give the tar's digest") {
   check(gzip(one) + gzip(two) + std::string(1000, '\0'), Compression::kGzip);
   check(zstd(tar), Compression::kZstd);
   check(zstd(one) + zstd(two), Compression::kZstd);
+  const std::string skippable("\x50\x2a\x4d\x18\x03\0\0\0abc", 11);
+  check(skippable + zstd(one) + skippable + zstd(two) + skippable, Compression::kZstd);
 }
 
 TEST_CASE("what follows the end of the tar counts for the digest") {

@@ -12,6 +12,16 @@
 
 namespace raw_tar {
 
+// Gives a header that was changed its checksum.
+inline void sum_up(std::string* block) {
+  block->replace(148, 8, "        ");
+  unsigned sum = 0;
+  for (unsigned char byte : *block) sum += byte;
+  char text[8];
+  snprintf(text, sizeof text, "%06o", sum);
+  block->replace(148, 7, text, 7);
+}
+
 // A ustar header with a correct checksum. `size` is written as it is: 11 octal digits, or base 256.
 inline std::string header(const std::string& name, char type, const std::string& size) {
   std::string block(512, '\0');
@@ -22,13 +32,8 @@ inline std::string header(const std::string& name, char type, const std::string&
   block.replace(124, size.size(), size);
   block.replace(136, 11, "07346545000");
   block[156] = type;
-  block.replace(257, 8, "ustar\00000", 8);
-  block.replace(148, 8, "        ");
-  unsigned sum = 0;
-  for (unsigned char byte : block) sum += byte;
-  char text[8];
-  snprintf(text, sizeof text, "%06o", sum);
-  block.replace(148, 7, text, 7);
+  block.replace(257, 8, std::string("ustar\00000", 8));
+  sum_up(&block);
   return block;
 }
 
