@@ -6,10 +6,7 @@
 import { writeFile } from 'node:fs/promises';
 import { cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
-import { benchLaunch } from './launch.ts';
-import { benchRpc } from './rpc.ts';
 import { launchTable, rpcTable, unpackTable } from './table.ts';
-import { benchUnpack } from './unpack.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,8 +17,10 @@ const { values, positionals } = parseArgs({
   },
 });
 
+// Each is loaded when it is wanted: a suite has no use for what another one needs.
 const SUITES = {
   launch: async (rounds = 40) => {
+    const { benchLaunch } = await import('./launch.ts');
     const launch = await benchLaunch(rounds);
     console.log(
       `\nOne container in an existing pod, /bin/true, ${rounds} interleaved rounds, ms:\n`,
@@ -30,12 +29,14 @@ const SUITES = {
     return launch;
   },
   rpc: async (rounds = 40) => {
+    const { benchRpc } = await import('./rpc.ts');
     const rpc = await benchRpc(rounds);
     console.log(`\nRPCs at the client, embedded network, ${rounds} pods one after another, ms:\n`);
     console.log(rpcTable(rpc));
     return rpc;
   },
   unpack: async (rounds = 7) => {
+    const { benchUnpack } = await import('./unpack.ts');
     const unpack = await benchUnpack(rounds, values.dir);
     console.log(`\nOne layer unpacked and synced, ${rounds} interleaved rounds:\n`);
     console.log(unpackTable(unpack));
