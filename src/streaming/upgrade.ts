@@ -71,22 +71,26 @@ function toSpdy({ request, transport, head, grant, begin }: Upgrade, context: Se
 
 function toWebSocket(upgrade: Upgrade, context: SessionContext): void {
   const { request, transport, head, grant, begin } = upgrade;
-  const [kind, serve] =
+  const { name, serve } =
     grant.kind === 'portforward'
-      ? (['forward', forwardServer(request, grant, context)] as const)
-      : (['command', commandServer(request, grant, context)] as const);
-  acceptWebSocket(kind, request, transport, head, (socket) => begin(() => serve(socket)));
+      ? forwardServer(request, grant, context)
+      : commandServer(request, grant, context);
+  acceptWebSocket(request, transport, head, name, (socket) => begin(() => serve(socket)));
 }
 
-type SocketServer = (socket: WebSocket) => Session;
+interface SocketServer {
+  /** The subprotocol. */
+  readonly name: string;
+  serve(socket: WebSocket): Session;
+}
 
 function commandServer(
   request: IncomingMessage,
   grant: CommandGrant,
   context: SessionContext,
 ): SocketServer {
-  const protocol = subprotocol(request, WEBSOCKET_COMMAND);
-  return (socket) => serveWebSocketCommand(socket, grant, protocol, context);
+  const [name, protocol] = subprotocol(request, WEBSOCKET_COMMAND);
+  return { name, serve: (socket) => serveWebSocketCommand(socket, grant, protocol, context) };
 }
 
 function forwardServer(
@@ -94,22 +98,26 @@ function forwardServer(
   grant: ForwardGrant,
   context: SessionContext,
 ): SocketServer {
-  const protocol = subprotocol(request, WEBSOCKET_FORWARD);
-  if (protocol === 'tunnel') return (socket) => serveTunnel(socket, grant, context);
+  const [name, protocol] = subprotocol(request, WEBSOCKET_FORWARD);
+  if (protocol === 'tunnel')
+    return { name, serve: (socket) => serveTunnel(socket, grant, context) };
   const ports = portsOf(request, grant);
-  return (socket) => serveWebSocketForward(socket, grant, ports, protocol, context);
+  return {
+    name,
+    serve: (socket) => serveWebSocketForward(socket, grant, ports, protocol, context),
+  };
 }
 
-/** What the first of the client's subprotocols that is known means. */
+/** The first of the client's subprotocols that is known, and what it means. */
 function subprotocol<Meaning>(
   request: IncomingMessage,
   known: ReadonlyMap<string, Meaning>,
-): Meaning {
+): [name: string, meaning: Meaning] {
   const offered = offeredIn(request.headers['sec-websocket-protocol']);
   const name = choose(offered.length === 0 ? [''] : offered, known);
   const meaning = name === undefined ? undefined : known.get(name);
-  if (meaning === undefined) throw unknownProtocol(offered, known);
-  return meaning;
+  if (name === undefined || meaning === undefined) throw unknownProtocol(offered, known);
+  return [name, meaning];
 }
 
 function unknownProtocol(offered: string[], known: ReadonlyMap<string, unknown>): Refusal {

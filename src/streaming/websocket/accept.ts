@@ -1,35 +1,42 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { choose, WEBSOCKET_COMMAND, WEBSOCKET_FORWARD } from '../protocols.ts';
 
 /** The longest message, bytes; the clients of the field send up to 32 KiB at once. */
 const MAX_MESSAGE = 1024 * 1024;
 
-function acceptor(known: ReadonlyMap<string, unknown>): WebSocketServer {
-  return new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    // Compressing what mostly stays on the host would cost 300 KiB of memory a connection.
-    perMessageDeflate: false,
-    maxPayload: MAX_MESSAGE,
-    autoPong: false,
-    handleProtocols: (offered) => choose(offered, known) ?? false,
-  });
-}
+const acceptor = new WebSocketServer({
+  noServer: true,
+  clientTracking: false,
+  // Compressing what mostly stays on the host would cost 300 KiB of memory a connection.
+  perMessageDeflate: false,
+  maxPayload: MAX_MESSAGE,
+  autoPong: false,
+});
 
-const acceptors = {
-  command: acceptor(WEBSOCKET_COMMAND),
-  forward: acceptor(WEBSOCKET_FORWARD),
-} as const;
-
-/** Completes the handshake. A request that is no sound one is answered, and `onSocket` not called. */
+/**
+ * Completes the handshake; '' is a client that named no subprotocol. A request that is no sound one
+ * is answered, and `onSocket` not called.
+ *
+ * The subprotocol is answered here and not by ws, which takes names by RFC 6455 alone: the name of
+ * Kubernetes' tunnel has a slash, which that does not allow.
+ */
 export function acceptWebSocket(
-  kind: keyof typeof acceptors,
   request: IncomingMessage,
   transport: Duplex,
   head: Buffer,
+  subprotocol: string,
   onSocket: (socket: WebSocket) => void,
 ): void {
-  acceptors[kind].handleUpgrade(request, transport, head, onSocket);
+  const answer = (headers: string[]) => {
+    if (subprotocol !== '') headers.push(`Sec-WebSocket-Protocol: ${subprotocol}`);
+  };
+  delete request.headers['sec-websocket-protocol'];
+  acceptor.once('headers', answer);
+  try {
+    acceptor.handleUpgrade(request, transport, head, onSocket);
+  } finally {
+    // Nothing of the handshake is asynchronous; one that failed has not asked for headers.
+    acceptor.off('headers', answer);
+  }
 }
