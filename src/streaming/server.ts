@@ -26,6 +26,8 @@ export interface StreamServerOptions {
   idleTimeoutMs: number;
   /** How long output is waited for that background children of an ended process hold open, ms. */
   drainTimeoutMs: number;
+  /** How often a connection is pinged, ms; default 30 s. */
+  pingMs?: number;
 }
 
 /** How long a client may take to send its request, ms. */
@@ -73,6 +75,7 @@ export async function serveStreams(
     backend,
     log,
     idleMs: options.idleTimeoutMs,
+    pingMs: options.pingMs,
     drainMs: options.drainTimeoutMs,
   };
   server.on('upgrade', (request: IncomingMessage, transport: Duplex, head: Buffer) => {

@@ -23,6 +23,8 @@ export interface SessionContext {
   readonly log: Logger;
   /** A connection on which nothing happens for so long is closed, ms; 0: never. */
   readonly idleMs: number;
+  /** How often a connection is pinged, ms; default 30 s. */
+  readonly pingMs?: number | undefined;
   /** How long output is waited for that background children of an ended process hold open, ms. */
   readonly drainMs: number;
 }

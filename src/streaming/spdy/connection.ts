@@ -21,6 +21,7 @@ export interface SpdyOptions {
   accept(headers: Headers, id: number): ((stream: MuxStream) => void) | undefined;
   /** 0: for ever. */
   idleMs: number;
+  pingMs?: number | undefined;
   /** What the client sent ended the connection: mostly a SpdyError. */
   onFailure?(error: Error): void;
 }
@@ -52,6 +53,7 @@ export class SpdyConnection implements Link {
     this.#options = options;
     this.#keepalive = new Keepalive({
       idleMs: options.idleMs,
+      pingMs: options.pingMs,
       ping: () => this.#ping(),
       onIdle: () => this.close(),
     });
@@ -89,18 +91,28 @@ export class SpdyConnection implements Link {
         if (this.#closing) return;
         const room = this.#handle(next.value);
         if (!room) continue;
-        this.#transport.pause();
-        void room.then(() => {
-          this.#take(frames);
-        });
+        this.#hold();
+        void room.then(() => this.#take(frames));
         return;
       }
-      if (this.#transport.isPaused()) this.#transport.resume();
+      this.#unhold();
     } catch (error) {
       const violation = error instanceof SpdyError;
       this.#options.onFailure?.(error as Error);
       this.close(violation ? GoAwayStatus.protocolError : GoAwayStatus.internalError);
     }
+  }
+
+  #hold(): void {
+    if (this.#transport.isPaused()) return;
+    this.#transport.pause();
+    this.#keepalive.held(true);
+  }
+
+  #unhold(): void {
+    if (!this.#transport.isPaused()) return;
+    this.#transport.resume();
+    this.#keepalive.held(false);
   }
 
   #handle(frame: Frame): Promise<void> | undefined {

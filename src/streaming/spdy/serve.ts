@@ -59,9 +59,9 @@ export function serveSpdyForward(
 
 function open(
   transport: Duplex,
-  { idleMs, log }: SessionContext,
+  { idleMs, pingMs, log }: SessionContext,
   accept: SpdyOptions['accept'],
 ): SpdyConnection {
   const onFailure = (err: Error) => log.info({ err }, 'a client broke the SPDY protocol');
-  return new SpdyConnection(transport, { accept, idleMs, onFailure });
+  return new SpdyConnection(transport, { accept, idleMs, pingMs, onFailure });
 }

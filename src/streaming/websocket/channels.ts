@@ -18,6 +18,7 @@ export interface ChannelOptions {
   closeSignal: boolean;
   /** 0: for ever. */
   idleMs: number;
+  pingMs?: number | undefined;
 }
 
 /**
@@ -41,6 +42,7 @@ export class WebSocketChannels implements Link {
     );
     this.#keepalive = new Keepalive({
       idleMs: options.idleMs,
+      pingMs: options.pingMs,
       ping: () => socket.readyState === socket.OPEN && socket.ping(),
       onIdle: () => this.close(),
     });
@@ -97,10 +99,15 @@ export class WebSocketChannels implements Link {
 
   async #wait(room: Promise<void>): Promise<void> {
     this.#waits += 1;
-    this.#socket.pause();
+    if (this.#waits === 1) {
+      this.#socket.pause();
+      this.#keepalive.held(true);
+    }
     await room;
     this.#waits -= 1;
-    if (this.#waits === 0) this.#socket.resume();
+    if (this.#waits > 0) return;
+    this.#socket.resume();
+    this.#keepalive.held(false);
   }
 
   readonly #link = {

@@ -26,13 +26,14 @@ export function serveWebSocketCommand(
   protocol: ChannelProtocol,
   context: SessionContext,
 ): Session {
-  const { log, drainMs, idleMs } = context;
+  const { log, drainMs, idleMs, pingMs } = context;
   const { version, base64 } = protocol;
   const link = new WebSocketChannels(socket, {
     channels: COMMAND_CHANNELS,
     base64,
     closeSignal: version === 5,
     idleMs,
+    pingMs,
   });
   const channels = commandChannels(link, grant);
   // Older clients take the first message, which says nothing, as the sign that they are connected.
@@ -72,10 +73,16 @@ export function serveWebSocketForward(
   protocol: ChannelProtocol,
   context: SessionContext,
 ): Session {
-  const { log, idleMs } = context;
+  const { log, idleMs, pingMs } = context;
   const { base64 } = protocol;
   const channels = ports.length * 2;
-  const link = new WebSocketChannels(socket, { channels, base64, closeSignal: false, idleMs });
+  const link = new WebSocketChannels(socket, {
+    channels,
+    base64,
+    closeSignal: false,
+    idleMs,
+    pingMs,
+  });
   return startSession(link, log, async (signal) => {
     // Streams are cut when the session ends: the signal is heard by ending the link.
     void aborted(signal).then(() => link.close());
