@@ -272,6 +272,31 @@ Napi::Value spawn(const Napi::CallbackInfo& info) {
   return settler.promise();
 }
 
+Napi::Value connect_socket(const Napi::CallbackInfo& info) {
+  const Settler settler(info.Env());
+  try {
+    const int fd = static_cast<int>(JsField(info[0], "fd").integer(0, INT_MAX));
+    const std::string address = JsField(info[1], "address").string();
+    const auto port = static_cast<uint16_t>(JsField(info[2], "port").integer(1, UINT16_MAX));
+    const auto limit = static_cast<uint64_t>(JsField(info[3], "timeoutMs").integer(1, INT_MAX));
+    Environment& environment = Environment::of(info.Env());
+    std::list<std::unique_ptr<SocketConnect>>& connects = environment.connects;
+    const auto place = connects.emplace(connects.end());
+    *place = std::make_unique<SocketConnect>(environment.loop, fd, address, port, limit,
+                                             [settler, place, &connects](const Failure& failure) {
+                                               enter_javascript(settler.env(), [&] {
+                                                 if (failure.failed())
+                                                   return settler.reject(failure);
+                                                 settler.resolve(settler.env().Undefined());
+                                               });
+                                               connects.erase(place);
+                                             });
+  } catch (const Napi::Error& error) {
+    settler.reject(error.Value());
+  }
+  return settler.promise();
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   Environment& environment = Environment::create(env);
   PreparedPlan::define(env, environment);
@@ -294,6 +319,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("applyLayer", apply_layer);
   add("decompressFile", decompress_file);
   add("killProcess", kill_process);
+  add("connectSocket", connect_socket);
   return exports;
 }
 

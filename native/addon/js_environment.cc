@@ -22,6 +22,7 @@ void Environment::clean_up(void* environment) {
   for (const std::shared_ptr<MonitorClient>& client : state->clients) client->abandon();
   state->clients.clear();
   state->helpers.clear();
+  state->connects.clear();
   state->long_works.stop();
   state->children_.clear();
 }

@@ -18,6 +18,7 @@
 #include "native/addon/long_work.h"
 #include "native/addon/monitor_client.h"
 #include "native/addon/sealed_executable.h"
+#include "native/addon/socket_connect.h"
 
 namespace coracle {
 
@@ -34,6 +35,7 @@ class Environment {
   std::vector<uint8_t> receive_buffer;
   std::set<std::shared_ptr<MonitorClient>> clients;
   std::list<std::unique_ptr<HelperProcess>> helpers;
+  std::list<std::unique_ptr<SocketConnect>> connects;
   LongWorks long_works;
   Napi::FunctionReference prepared_plan, monitor_connection;  // constructors
 

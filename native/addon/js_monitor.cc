@@ -2,6 +2,7 @@
 
 #include <limits.h>
 
+#include "native/addon/attach_request.h"
 #include "native/addon/js_plan.h"
 #include "native/addon/js_replies.h"
 #include "native/addon/sandbox_request.h"
@@ -66,6 +67,7 @@ void MonitorConnection::define(Napi::Env env, Environment& environment) {
                       InstanceMethod<&MonitorConnection::state>("state"),
                       InstanceMethod<&MonitorConnection::socket>("socket"),
                       InstanceMethod<&MonitorConnection::terminal>("terminal"),
+                      InstanceMethod<&MonitorConnection::attach>("attach"),
                       InstanceMethod<&MonitorConnection::shutdown>("shutdown"),
                       InstanceMethod<&MonitorConnection::close>("close"),
                   });
@@ -288,6 +290,23 @@ Napi::Value MonitorConnection::socket(const Napi::CallbackInfo& info) {
 Napi::Value MonitorConnection::terminal(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&](const Settler& settler) {
     send(settler, MessageType::kTerminal, entry_request(info), {}, read_descriptor);
+  });
+}
+
+Napi::Value MonitorConnection::attach(const Napi::CallbackInfo& info) {
+  return promised(info.Env(), [&](const Settler& settler) {
+    const std::string id = JsField(info[0], "id").string();
+    const JsField streams(info[1], "streams");
+    const uint32_t flags = (streams.get("stdout").boolean() ? kAttachStdout : 0u) |
+                           (streams.get("stderr").boolean() ? kAttachStderr : 0u);
+    auto message = std::make_shared<AttachMessage>();
+    const bool input = streams.get("stdin").boolean();
+    const Failure failure = open_attach(id, flags, input, message.get());
+    if (failure.failed()) return settler.reject(failure);
+    auto read = [message](Napi::Env env, Reader&, std::vector<Fd>&) {
+      return attach_ends(env, message->output, message->input);
+    };
+    send(settler, MessageType::kAttach, std::move(message->body), std::move(message->fds), read);
   });
 }
 

@@ -36,6 +36,7 @@ class MonitorConnection : public Napi::ObjectWrap<MonitorConnection> {
   Napi::Value state(const Napi::CallbackInfo& info);
   Napi::Value socket(const Napi::CallbackInfo& info);
   Napi::Value terminal(const Napi::CallbackInfo& info);
+  Napi::Value attach(const Napi::CallbackInfo& info);
   Napi::Value shutdown(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 

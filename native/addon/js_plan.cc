@@ -97,6 +97,11 @@ LaunchRequest read_launch(const JsField& plan, const JsField& options) {
   read_log(options.get("log"), request);
   const JsField at_once = options.get("startAtOnce");
   request.start_at_once = !at_once.missing() && at_once.boolean();
+  const JsField attach = options.get("attach");
+  if (!attach.missing()) {
+    request.attach_flags = kAttachable | (attach.get("stdin").boolean() ? kHoldStdin : 0u) |
+                           (attach.get("stdinOnce").boolean() ? kStdinOnce : 0u);
+  }
   return request;
 }
 

@@ -115,6 +115,13 @@ Napi::Value read_descriptor(Napi::Env env, Reader& fields, std::vector<Fd>& fds)
   return Napi::Number::New(env, fds.front().release());
 }
 
+Napi::Value attach_ends(Napi::Env env, Fd& output, Fd& input) {
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("output", Napi::Number::New(env, output.release()));
+  if (input) out.Set("input", Napi::Number::New(env, input.release()));
+  return out;
+}
+
 Napi::Value read_launch_reply(Napi::Env env, Reader& fields, std::array<Fd, 3>& pipes) {
   LaunchReply reply;
   decode(fields, reply);

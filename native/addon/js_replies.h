@@ -23,6 +23,8 @@ Napi::Value read_start_reply(Napi::Env env, Reader& fields, std::vector<Fd>& fds
 Napi::Value read_state_reply(Napi::Env env, Reader& fields, std::vector<Fd>& fds);
 // Hands the one descriptor of the reply over to JavaScript.
 Napi::Value read_descriptor(Napi::Env env, Reader& fields, std::vector<Fd>& fds);
+// Hands our ends of an attach over.
+Napi::Value attach_ends(Napi::Env env, Fd& output, Fd& input);
 // Hands `pipes` over as well.
 Napi::Value read_launch_reply(Napi::Env env, Reader& fields, std::array<Fd, 3>& pipes);
 

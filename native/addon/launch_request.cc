@@ -125,6 +125,7 @@ Failure open_launch(LaunchRequest& request) {
   header.pid_mode = plan.pid_mode;
   header.flags = plan.flags;
   if (request.start_at_once) header.flags |= kStartAtOnce;
+  header.flags |= request.attach_flags;
   header.step_count = plan.step_count;
 
   Failure failure = open_host_paths(request, steps);

@@ -30,6 +30,7 @@ struct LaunchRequest {
   uint32_t max_line = 16384;
   Fd raw_stdout, raw_stderr;  // kRaw
   bool start_at_once = false;
+  uint32_t attach_flags = 0;  // kAttachable, kHoldStdin, kStdinOnce
 
   // Filled in by open_launch.
   std::vector<uint8_t> body;

@@ -15,7 +15,8 @@ namespace {
 // need id maps, which the plan does not have.
 constexpr uint64_t kNamespaces = sys::kCloneNewNs | sys::kCloneNewCgroup | sys::kCloneNewUts |
                                  sys::kCloneNewIpc | sys::kCloneNewNet;
-constexpr uint32_t kKnownFlags = kExec | kTerminal | kKillCgroupOnExit | kStartAtOnce;
+constexpr uint32_t kKnownFlags =
+    kExec | kTerminal | kKillCgroupOnExit | kStartAtOnce | kAttachable | kHoldStdin | kStdinOnce;
 constexpr uint32_t kMaxResource = 16;        // RLIM_NLIMITS
 constexpr uint32_t kMaxInstructions = 4096;  // BPF_MAXINSNS
 constexpr uint32_t kInstruction = 8;         // sizeof(struct sock_filter)

@@ -44,6 +44,8 @@ void dispatch(Monitor& monitor, const PendingReply& from, Message& message) {
       return handle_shutdown(monitor, from);
     case MessageType::kTerminal:
       return handle_terminal(monitor, from, message);
+    case MessageType::kAttach:
+      return handle_attach(monitor, from, message);
     default:
       return reply_error(monitor, from, ENOSYS, "serve request");
   }

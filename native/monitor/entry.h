@@ -55,6 +55,9 @@ struct Entry {
   bool ready_seen = false;
   bool cgroup_done = false;  // nothing is left to be killed in the cgroup
   bool record_owed = false;  // the exit record could not be written yet
+  bool attachable = false;   // streams without a log are pumped, too
+  bool stdin_once = false;   // the first input that ends is the last
+  uint8_t clients = 0;       // attach clients
   uint32_t generation = 0;
   char id[kMaxId + 1] = {};
   char parent[kMaxId + 1] = {};
@@ -72,6 +75,7 @@ struct Entry {
   Fd raw_terminal;  // where a terminal's bytes go; its pump takes it
   LogFile log;
   LogPump pumps[2];  // by Stream; a terminal uses the first
+  Fd stdin_end;      // held open, so that a client that leaves does not end stdin
 
   uint64_t announce_by = 0;       // CLOCK_MONOTONIC: draining and killing hold the event no longer
   uint64_t drained_from[2] = {};  // moved_bytes() of the pumps when the exit was seen

@@ -51,7 +51,7 @@ bool drain(Monitor& monitor, Entry& entry, uint64_t turn_ends) {
     LogPump& pump = entry.pumps[stream];
     while (pump.is_open()) {
       if (pump.moved_bytes() - entry.drained_from[stream] > kDrainLimit) break;
-      const PumpState state = pump.pump(monitor.buffers, entry.log);
+      const PumpState state = pump_stream(monitor, entry, stream);
       if (state == PumpState::kEnded) close_stream(monitor, pump);
       if (state != PumpState::kMore) break;
       const uint64_t now = monotonic_ns();
@@ -77,6 +77,7 @@ void announce(Monitor& monitor, Entry& entry) {
   for (LogPump& pump : entry.pumps) {
     if (pump.is_open()) pump.finish_line(monitor.buffers, entry.log);
   }
+  end_clients(monitor, entry);
   const bool started = entry.started_at != 0;
   if (!entry.exec && started) save_record(monitor, entry);
   uint8_t body[512];
@@ -167,6 +168,7 @@ void release_entry(Monitor& monitor, Entry& entry) {
     pump.finish_line(monitor.buffers, entry.log);
     close_stream(monitor, pump);
   }
+  end_clients(monitor, entry);
   unwatch(monitor, Source::kReport, entry.process.report_fd);
   const PendingReply deleted_by = entry.delete_reply;
   if (entry.deleting) remove_exit_record(monitor.pod.exit_dir.get(), entry.id);

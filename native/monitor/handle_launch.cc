@@ -43,7 +43,7 @@ Error launch_entry(Monitor& monitor, const LaunchPlan& plan, FdList& fds, Entry&
   Error error = find_parent(monitor, plan, &parent_pidfd);
   if (!error.ok()) return error;
   int stdio[3];
-  Fd child_ends[2];
+  Fd child_ends[3];
   error = open_stdio(plan, fds, entry, stdio, child_ends);
   if (error.ok()) error = take_cgroup(plan, fds, entry);
   if (!error.ok()) return error;

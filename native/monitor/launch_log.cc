@@ -32,28 +32,45 @@ Error open_log_pipe(const Log& log, const FdList& fds, Stream stream, Entry& ent
     target = duplicate(fds, stream == Stream::kStdout ? log.stdout_fd : log.stderr_fd);
   }
   // Without a place to write to, /dev/null discards for nothing.
-  if (log.mode == LogMode::kNone || (log.mode == LogMode::kRaw && !target)) return {};
+  const bool discard = log.mode == LogMode::kNone || (log.mode == LogMode::kRaw && !target);
+  if (discard && !entry.attachable) return {};
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return failed("make log pipe");
   LogPump& pump = entry.pumps[static_cast<int>(stream)];
   pump.open(Fd(ends[0]));
   child_end->reset(ends[1]);
   if (log.mode == LogMode::kCri) pump.write_cri(stream, log.max_line);
-  if (log.mode == LogMode::kRaw) pump.write_raw(std::move(target));
+  if (log.mode == LogMode::kRaw && target) pump.write_raw(std::move(target));
+  return {};
+}
+
+Error open_held_stdin(Entry& entry, Fd* child_end) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return failed("make stdin pipe");
+  child_end->reset(ends[0]);
+  entry.stdin_end.reset(ends[1]);
   return {};
 }
 
 }  // namespace
 
 Error open_stdio(const LaunchPlan& plan, FdList& fds, Entry& entry, int stdio[3],
-                 Fd child_ends[2]) {
+                 Fd child_ends[3]) {
   const Stdio* const wanted[3] = {&plan.stdin_, &plan.stdout_, &plan.stderr_};
   stdio[0] = stdio[1] = stdio[2] = -1;
+  entry.attachable = (plan.flags & kAttachable) != 0;
+  entry.stdin_once = (plan.flags & kStdinOnce) != 0;
   Error error = open_log(plan.log, fds, entry);
   if (!error.ok()) return error;
   if ((plan.flags & kTerminal) != 0) {
     if (plan.log.mode == LogMode::kRaw) entry.raw_terminal = duplicate(fds, plan.log.stdout_fd);
     return {};
+  }
+  if ((plan.flags & kHoldStdin) != 0) {
+    if (plan.stdin_.mode != StdioMode::kNull) return Error{EINVAL, "set up stdin", ""};
+    error = open_held_stdin(entry, &child_ends[0]);
+    if (!error.ok()) return error;
+    stdio[0] = child_ends[0].get();
   }
   for (int place = 0; place < 3; ++place) {
     switch (wanted[place]->mode) {
@@ -66,9 +83,9 @@ Error open_stdio(const LaunchPlan& plan, FdList& fds, Entry& entry, int stdio[3]
       case StdioMode::kLog:
         if (place == 0) return Error{EINVAL, "set up stdin", ""};
         error = open_log_pipe(plan.log, fds, place == 1 ? Stream::kStdout : Stream::kStderr, entry,
-                              &child_ends[place - 1]);
+                              &child_ends[place]);
         if (!error.ok()) return error;
-        stdio[place] = child_ends[place - 1].get();
+        stdio[place] = child_ends[place].get();
         break;
       default:
         return Error{EINVAL, "set up stdio", ""};

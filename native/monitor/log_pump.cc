@@ -50,6 +50,7 @@ PumpState LogPump::pump_cri(PumpBuffers& buffers, LogFile& file) {
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return PumpState::kEmpty;
   if (count <= 0) return end(buffers, file);  // EIO: the last slave of a terminal is closed
   moved_ += static_cast<uint64_t>(count);
+  buffers.filled = static_cast<size_t>(count);
   if (count == static_cast<ssize_t>(kPumpChunk) && !grown_) {
     grown_ = true;
     fcntl(source_.get(), F_SETPIPE_SZ, kGrownPipe);
@@ -63,6 +64,7 @@ PumpState LogPump::pump_cri(PumpBuffers& buffers, LogFile& file) {
 }
 
 PumpState LogPump::pump(PumpBuffers& buffers, LogFile& file) {
+  buffers.filled = 0;
   if (!is_open()) return PumpState::kEnded;
   if (mode_ != LogMode::kRaw) return pump_cri(buffers, file);
   const RawCopy::Result result = raw_.copy(source_.get(), kPumpChunk);

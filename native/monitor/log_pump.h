@@ -24,12 +24,14 @@ inline constexpr size_t kPumpChunk = 64 * 1024;
 struct PumpBuffers {
   Pages input{kPumpChunk};
   Pages output{kPumpChunk * 2};
+  size_t filled = 0;  // bytes of `input` that the last call has read; 0 for raw copies
   Timestamp timestamp;
   bool used = false;
 
   void release() {
     input.release();
     output.release();
+    filled = 0;
     used = false;
   }
 };

@@ -27,13 +27,19 @@ void handle_data(Monitor& monitor) {
   epoll_event event;
   if (epoll_wait(monitor.data_epoll.get(), &event, 1, 0) != 1) return;
   const uint32_t place = place_of(event.data.u64);
-  Entry* entry = monitor.entries.at(place / 2, generation_of(event.data.u64));
-  if (entry == nullptr) return;
-  if (source_of(event.data.u64) == Source::kStream) {
-    handle_stream(monitor, *entry, static_cast<int>(place % 2));
-  } else {
-    handle_target(monitor, *entry, static_cast<int>(place % 2));
+  const Source source = source_of(event.data.u64);
+  if (source == Source::kStream || source == Source::kTarget) {
+    Entry* entry = monitor.entries.at(place / 2, generation_of(event.data.u64));
+    if (entry == nullptr) return;
+    const int stream = static_cast<int>(place % 2);
+    return source == Source::kStream ? handle_stream(monitor, *entry, stream)
+                                     : handle_target(monitor, *entry, stream);
   }
+  AttachClient* client = monitor.clients.at(place, generation_of(event.data.u64));
+  if (client == nullptr) return;
+  if (source == Source::kOutput) handle_output(monitor, *client, event.events);
+  if (source == Source::kInput) handle_input(monitor, *client);
+  if (source == Source::kInputTarget) handle_input_target(monitor, *client);
 }
 
 void handle_event(Monitor& monitor, const epoll_event& event) {

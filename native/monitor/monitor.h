@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "native/monitor/attach_table.h"
 #include "native/monitor/connection.h"
 #include "native/monitor/entry_table.h"
 #include "native/monitor/log_pump.h"
@@ -24,6 +25,10 @@ enum class Source : uint8_t {
   kReport,
   kStream,  // data: a pipe or terminal to be read; slot, then stream
   kTarget,  // data: a receiver of raw bytes that was full
+  // data, of an attach client; its place
+  kOutput,       // its output pipe
+  kInput,        // its input pipe
+  kInputTarget,  // the stdin or terminal that was full
 };
 
 struct Monitor {
@@ -38,6 +43,7 @@ struct Monitor {
   uint32_t owner_generation = 0;  // of the connection that made the sandbox
   Pod pod;
   EntryTable entries;
+  AttachTable clients;
   PumpBuffers buffers;
   Pages receive_buffer{kReceiveBuffer};
   uint32_t exiting = 0;   // entries in Phase::kExiting, or with something left to do
@@ -78,13 +84,14 @@ void handle_delete(Monitor& monitor, const PendingReply& from, Message& message)
 void handle_reopen_log(Monitor& monitor, const PendingReply& from, Message& message);
 void handle_resize(Monitor& monitor, const PendingReply& from, Message& message);
 void handle_terminal(Monitor& monitor, const PendingReply& from, Message& message);
+void handle_attach(Monitor& monitor, const PendingReply& from, Message& message);
 void handle_state(Monitor& monitor, const PendingReply& from);
 void handle_socket(Monitor& monitor, const PendingReply& from, Message& message);
 void handle_shutdown(Monitor& monitor, const PendingReply& from);
 
 // ---- launch_log.cc: makes the log of an entry and the stdio for its process. `child_ends`
 // receives the pipe ends that only the child needs.
-Error open_stdio(const LaunchPlan& plan, FdList& fds, Entry& entry, int stdio[3], Fd child_ends[2]);
+Error open_stdio(const LaunchPlan& plan, FdList& fds, Entry& entry, int stdio[3], Fd child_ends[3]);
 void open_terminal_pump(Monitor& monitor, Entry& entry);
 
 // ---- report.cc: what a child says, and how its launch or start comes out.
@@ -98,7 +105,25 @@ void continue_exits(Monitor& monitor);
 // Takes an entry that has no process any more out of the table and answers who deletes it.
 void release_entry(Monitor& monitor, Entry& entry);
 
+// ---- attach_output.cc: copies for attach clients. None of these ever waits for a client.
+void copy_to_clients(Monitor& monitor, Entry& entry, int stream, const uint8_t* bytes, size_t size);
+void end_client_stream(Monitor& monitor, Entry& entry, int stream);
+void tell_ended_streams(Monitor& monitor, Entry& entry, AttachClient& client);
+// The process has ended, or is forgotten: its clients get the last frame and are let go of.
+void end_clients(Monitor& monitor, Entry& entry);
+void handle_output(Monitor& monitor, AttachClient& client, uint32_t events);
+
+// ---- attach_input.cc: what attach clients type.
+void open_input(Monitor& monitor, Entry& entry, AttachClient& client, Fd input);
+void close_input(Monitor& monitor, AttachClient& client);
+void handle_input(Monitor& monitor, AttachClient& client);
+void handle_input_target(Monitor& monitor, AttachClient& client);
+// Forgets a client of which neither end is open any more.
+void release_client(Monitor& monitor, AttachClient& client);
+
 // ---- stream.cc
+// Moves one chunk to the log and to attach clients. After kEnded the caller closes the stream.
+PumpState pump_stream(Monitor& monitor, Entry& entry, int stream);
 void handle_stream(Monitor& monitor, Entry& entry, int stream);
 void handle_target(Monitor& monitor, Entry& entry, int stream);
 

@@ -5,10 +5,20 @@
 
 namespace coracle {
 
+PumpState pump_stream(Monitor& monitor, Entry& entry, int stream) {
+  const PumpState state = entry.pumps[stream].pump(monitor.buffers, entry.log);
+  if (entry.clients == 0) return state;
+  if (monitor.buffers.filled != 0) {
+    copy_to_clients(monitor, entry, stream, monitor.buffers.input.data(), monitor.buffers.filled);
+  }
+  if (state == PumpState::kEnded) end_client_stream(monitor, entry, stream);
+  return state;
+}
+
 void handle_stream(Monitor& monitor, Entry& entry, int stream) {
   LogPump& pump = entry.pumps[stream];
   if (!pump.is_open()) return;
-  switch (pump.pump(monitor.buffers, entry.log)) {
+  switch (pump_stream(monitor, entry, stream)) {
     case PumpState::kMore:
     case PumpState::kEmpty:
       break;

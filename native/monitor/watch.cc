@@ -6,8 +6,7 @@ namespace coracle {
 namespace {
 
 int set_of(const Monitor& monitor, Source source) {
-  const bool data = source == Source::kStream || source == Source::kTarget;
-  return data ? monitor.data_epoll.get() : monitor.epoll.get();
+  return source >= Source::kStream ? monitor.data_epoll.get() : monitor.epoll.get();
 }
 
 }  // namespace

@@ -28,6 +28,9 @@ enum LaunchFlags : uint32_t {
   kTerminal = 1u << 1,          // stdio is a pty made by the Console step
   kKillCgroupOnExit = 1u << 2,  // end every process of the cgroup when this one exits
   kStartAtOnce = 1u << 3,       // do not park before execve
+  kAttachable = 1u << 4,        // StdioMode::kLog is pumped without a log, too, for kAttach
+  kHoldStdin = 1u << 5,         // stdin is a pipe whose end the monitor holds open, for kAttach
+  kStdinOnce = 1u << 6,         // the first kAttach with an input to end ends stdin, too
 };
 
 enum class StdioMode : uint8_t {
@@ -60,7 +63,7 @@ struct LaunchPlan {
   uint32_t clone_flags = 0;  // CLONE_NEW* of clone3(2), without CLONE_NEWPID (see pid_mode)
   PidMode pid_mode = PidMode::kNew;
   uint32_t flags = 0;
-  Stdio stdin_, stdout_, stderr_;
+  Stdio stdin_, stdout_, stderr_;  // stdin is kNull with kHoldStdin
   Log log;
   FdIndex into_cgroup = kNoFd;  // directory of a cgroup v2, for CLONE_INTO_CGROUP
   FdIndex kill_cgroup = kNoFd;  // cgroup.kill of v2 for writing, or cgroup.procs of v1 for reading

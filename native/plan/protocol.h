@@ -14,7 +14,9 @@
 namespace coracle {
 
 inline constexpr uint32_t kMagic = 0x4c524f43;  // "CORL"
-inline constexpr uint16_t kProtocolVersion = 1;
+// Of this build. A server asks a monitor for its own (HelloReply) before it relies on what came
+// later. 2: kAttach, and the launch flags kAttachable, kHoldStdin and kStdinOnce.
+inline constexpr uint16_t kProtocolVersion = 2;
 inline constexpr size_t kInlineBody = 64 * 1024;
 inline constexpr size_t kMaxBody = 8 * 1024 * 1024;
 inline constexpr size_t kMaxFds = 250;  // below SCM_MAX_FD (253)
@@ -35,6 +37,7 @@ enum class MessageType : uint16_t {
   kSocket = 10,    // SocketRequest → {} + fd: a socket made in the pod's network namespace
   kShutdown = 11,  // {} → {}: kills everything and ends the monitor
   kTerminal = 12,  // EntryRequest → {} + fd: the pty master, handed over
+  kAttach = 13,    // AttachRequest + fds → {}: joins the streams of a running process
   // events, sequence 0
   kExit = 64,  // ExitEvent
   // added to a request's type in its reply
@@ -153,6 +156,37 @@ template <typename A>
 void fields(A& a, auto& s, ResizeRequest*) {
   a(s.id), a(s.rows), a(s.cols);
 }
+
+enum AttachFlags : uint32_t {
+  kAttachStdout = 1u << 0,
+  kAttachStderr = 1u << 1,
+};
+
+// The client makes the pipes and hands over one end of each.
+struct AttachRequest {
+  Str id;
+  uint32_t flags = 0;
+  int16_t output_fd = -1;  // the end that is written: AttachFrames
+  int16_t input_fd = -1;   // the end that is read, or none: raw bytes for stdin or the terminal
+};
+template <typename A>
+void fields(A& a, auto& s, AttachRequest*) {
+  a(s.id), a(s.flags), a(s.output_fd), a(s.input_fd);
+}
+
+// What goes through an attach client's output: this head, then `size` bytes. Streams keep their
+// order among each other. A pipe that ends without kEnd was cut off: its reader fell behind,
+// or the monitor is gone.
+enum class AttachStream : uint32_t {
+  kEnd = 0,     // no bytes: the process has ended, and nothing follows
+  kStdout = 1,  // no bytes: the stream has ended
+  kStderr = 2,
+};
+struct AttachFrame {
+  AttachStream stream = AttachStream::kEnd;
+  uint32_t size = 0;
+};
+static_assert(sizeof(AttachFrame) == 8);
 
 struct SocketRequest {
   int32_t domain = 0, type = 0, protocol = 0;

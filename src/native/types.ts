@@ -126,8 +126,17 @@ export type LogSpec =
 export interface LaunchOptions {
   stdio: [StdioSpec, StdioSpec, StdioSpec];
   log?: LogSpec;
+  /** Lets clients attach. Streams of type 'log' are then kept readable without a log, too. */
+  attach?: AttachMode;
   /** execve at once, in the same round trip; `start` must not be called. */
   startAtOnce?: boolean;
+}
+
+export interface AttachMode {
+  /** Stdin is a pipe that the monitor holds open; its StdioSpec is 'null'. Not with a terminal. */
+  stdin: boolean;
+  /** The first attach client with stdin to end ends stdin, too. */
+  stdinOnce: boolean;
 }
 
 export interface LaunchResult {
@@ -201,6 +210,17 @@ export interface MonitorConnection {
   socket(domain: number, type: number, protocol: number): Promise<number>;
   /** The pty master of an entry; the caller's to close. */
   terminal(id: string): Promise<number>;
+  /**
+   * Joins the streams of a process that runs, beside its log. `output` is read: frames of
+   * `AttachFrame` (native/plan/protocol.h). `input` is written. Both are pipes, not blocking, and
+   * the caller's to close. A reader that falls 1 MiB behind is cut off. ENOSYS: the monitor is of
+   * an older version. ESRCH: it has ended. EAGAIN: it has 16 clients already. EOPNOTSUPP: its
+   * output is moved elsewhere with splice(2).
+   */
+  attach(
+    id: string,
+    streams: { stdin: boolean; stdout: boolean; stderr: boolean },
+  ): Promise<{ output: number; input?: number }>;
   /** Kills everything in the pod and ends the monitor. */
   shutdown(): Promise<void>;
   /** Closes the connection; the monitor goes on (unless its pod is attached). */
@@ -363,6 +383,11 @@ export interface Addon {
   applyLayer(options: ApplyLayerOptions, signal?: AbortSignal): Promise<ApplyLayerResult>;
   /** Writes a compressed file out plain, on a thread of its own; nothing is left of a failure. */
   decompressFile(options: DecompressOptions, signal?: AbortSignal): Promise<void>;
+  /**
+   * Connects a socket (of MonitorConnection.socket) to an IPv4 or IPv6 address and makes it
+   * non-blocking. ETIMEDOUT after `timeoutMs`. The descriptor stays the caller's.
+   */
+  connectSocket(fd: number, address: string, port: number, timeoutMs: number): Promise<void>;
   /** kill(2) through a pidfd that was checked against the start time in /proc/PID/stat. */
   killProcess(pid: number, startTicks: bigint, signal: number): void;
 }
