@@ -45,7 +45,7 @@ export class SpdyConnection implements Link {
   #lastId = 0;
   #pingId = 0;
   #answers = 0;
-  #onAnswered: (() => void) | undefined;
+  #onCleared: (() => void) | undefined;
   #closing = false;
 
   constructor(transport: Duplex, options: SpdyOptions) {
@@ -89,7 +89,7 @@ export class SpdyConnection implements Link {
     try {
       for (let next = frames.next(); !next.done; next = frames.next()) {
         if (this.#closing) return;
-        const room = this.#handle(next.value);
+        const room = both(this.#handle(next.value), this.#backlog());
         if (!room) continue;
         this.#hold();
         void room.then(() => this.#take(frames));
@@ -123,12 +123,14 @@ export class SpdyConnection implements Link {
       case 'data':
         return this.#onData(frame.id, frame.payload, frame.fin);
       case 'synStream':
-        return this.#onSynStream(frame.id, frame.headers, frame.fin);
+        this.#onSynStream(frame.id, frame.headers, frame.fin);
+        return undefined;
       case 'rstStream':
         this.#streams.get(frame.id)?.cut();
         return undefined;
       case 'ping':
-        return this.#answer(ping(frame.id));
+        this.#answer(ping(frame.id));
+        return undefined;
       case 'headers':
         if (frame.fin) this.#streams.get(frame.id)?.deliverEnd();
         return undefined;
@@ -137,46 +139,49 @@ export class SpdyConnection implements Link {
     }
   }
 
-  #onSynStream(id: number, headers: Headers, fin: boolean): Promise<void> | undefined {
+  #onSynStream(id: number, headers: Headers, fin: boolean): void {
     if (id % 2 === 0 || id <= this.#lastId) {
       throw new SpdyError(`stream ${id} cannot be opened after ${this.#lastId}`);
     }
     this.#lastId = id;
     const taker = this.#streams.size < MAX_STREAMS ? this.#options.accept(headers, id) : undefined;
-    if (!taker) return this.#answer(rstStream(id, ResetStatus.refusedStream));
+    if (!taker) {
+      this.#answer(rstStream(id, ResetStatus.refusedStream));
+      return;
+    }
     const stream = new MuxStream(id, this.#link);
     this.#streams.set(id, stream);
-    const wait = this.#answer(synReply(id, this.#headerWriter));
+    this.#answer(synReply(id, this.#headerWriter));
     if (fin) stream.deliverEnd();
     taker(stream);
-    return wait;
   }
 
   #onData(id: number, payload: Buffer, fin: boolean): Promise<void> | undefined {
+    // The connection as a whole has a window, too; it goes by the id 0.
+    this.#acknowledge(0, payload.length);
     const stream = this.#streams.get(id);
     if (!stream) {
       // Data for a stream that was closed meanwhile is normal.
-      if (id <= this.#lastId && id % 2 === 1) return undefined;
-      return this.#answer(rstStream(id, ResetStatus.invalidStream));
+      const isClosed = id <= this.#lastId && id % 2 === 1;
+      if (!isClosed) this.#answer(rstStream(id, ResetStatus.invalidStream));
+      return undefined;
     }
     if (stream.remoteEnded) {
       stream.cut();
-      return this.#answer(rstStream(id, ResetStatus.streamAlreadyClosed));
+      this.#answer(rstStream(id, ResetStatus.streamAlreadyClosed));
+      return undefined;
     }
     const room = stream.deliver(payload);
-    if (fin) {
-      this.#unacknowledged.delete(id);
-      stream.deliverEnd();
-      return room;
-    }
-    return room ?? this.#acknowledge(id, payload.length);
+    if (fin) stream.deliverEnd();
+    else this.#acknowledge(id, payload.length);
+    return room;
   }
 
-  #acknowledge(id: number, bytes: number): Promise<void> | undefined {
+  #acknowledge(id: number, bytes: number): void {
     const sum = (this.#unacknowledged.get(id) ?? 0) + bytes;
     const due = sum >= ACKNOWLEDGE;
     this.#unacknowledged.set(id, due ? 0 : sum);
-    return due ? this.#answer(windowUpdate(id, sum)) : undefined;
+    if (due) this.#answer(windowUpdate(id, sum));
   }
 
   #ping(): void {
@@ -185,24 +190,28 @@ export class SpdyConnection implements Link {
     this.#transport.write(ping(this.#pingId));
   }
 
-  /** Sends what the client made us send; when it does not read that, it is not listened to. */
-  #answer(frame: Buffer): Promise<void> | undefined {
-    if (!this.#transport.writable) return undefined;
+  /** Sends what the client made us send. */
+  #answer(frame: Buffer): void {
+    if (!this.#transport.writable) return;
     this.#answers += frame.length;
     this.#transport.write(frame, () => {
       this.#answers -= frame.length;
-      if (this.#answers < MAX_ANSWERS) this.#answered();
-    });
-    if (this.#answers < MAX_ANSWERS) return undefined;
-    return new Promise((resolve) => {
-      this.#onAnswered = resolve;
+      if (this.#answers < MAX_ANSWERS) this.#cleared();
     });
   }
 
-  #answered(): void {
-    const onAnswered = this.#onAnswered;
-    this.#onAnswered = undefined;
-    onAnswered?.();
+  /** A client that does not read what it made us send is not listened to meanwhile. */
+  #backlog(): Promise<void> | undefined {
+    if (this.#answers < MAX_ANSWERS || this.#closing) return undefined;
+    return new Promise((resolve) => {
+      this.#onCleared = resolve;
+    });
+  }
+
+  #cleared(): void {
+    const onCleared = this.#onCleared;
+    this.#onCleared = undefined;
+    onCleared?.();
   }
 
   readonly #link = {
@@ -226,7 +235,7 @@ export class SpdyConnection implements Link {
     release: (stream: MuxStream, early: boolean) => {
       this.#streams.delete(stream.id);
       this.#unacknowledged.delete(stream.id);
-      if (early && !this.#closing) void this.#answer(rstStream(stream.id, ResetStatus.cancel));
+      if (early && !this.#closing) this.#answer(rstStream(stream.id, ResetStatus.cancel));
     },
   };
 
@@ -240,6 +249,13 @@ export class SpdyConnection implements Link {
     this.#closing = true;
     this.#keepalive.stop();
     for (const stream of [...this.#streams.values()]) stream.cut();
-    this.#answered();
+    this.#cleared();
   }
+}
+
+function both(
+  a: Promise<void> | undefined,
+  b: Promise<void> | undefined,
+): Promise<void> | undefined {
+  return a && b ? Promise.all([a, b]).then(() => {}) : (a ?? b);
 }

@@ -32,6 +32,7 @@ export class WebSocketChannels implements Link {
   readonly #streams: MuxStream[];
   readonly #keepalive: Keepalive;
   #waits = 0;
+  #closing = false;
 
   constructor(socket: WebSocket, options: ChannelOptions) {
     this.#socket = socket;
@@ -48,6 +49,7 @@ export class WebSocketChannels implements Link {
     });
     this.closed = new Promise((resolve) => {
       socket.once('close', () => {
+        this.#closing = true;
         this.#keepalive.stop();
         for (const stream of this.#streams) stream.cut();
         resolve();
@@ -65,6 +67,8 @@ export class WebSocketChannels implements Link {
   }
 
   close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
     this.#keepalive.stop();
     this.#socket.close(1000);
     this.#socket.resume();
