@@ -25,6 +25,11 @@ constexpr size_t kMaxValue = 255;  // of a string that fsconfig(2) takes
 // this one. Syncing is ours to do once, at the end ("volatile", Linux 5.10).
 constexpr const char* kOff[] = {"index", "metacopy", "redirect_dir"};
 
+// What messages are about.
+const std::string& subject(const UnionSpec& spec) {
+  return spec.upper.empty() ? spec.lower.front() : spec.upper;
+}
+
 int configure(int context, unsigned command, const char* key, const char* value) {
   return static_cast<int>(syscall(SYS_fsconfig, context, command, key, value, 0));
 }
@@ -43,7 +48,7 @@ std::string short_path(const std::string& path, std::vector<Fd>* keep) {
 // or takes any key and refuses at the end (before 6.5), or takes no comma in a value.
 Fd mount_with_api(const UnionSpec& spec) {
   Fd context(static_cast<int>(syscall(SYS_fsopen, "overlay", kFsopenCloexec)));
-  if (!context) fail_errno("open overlay", spec.upper);
+  if (!context) fail_errno("open overlay", subject(spec));
   std::vector<Fd> keep;
   // False for EINVAL; fails for anything else.
   auto set = [&](const char* key, const std::string& path) {
@@ -56,15 +61,17 @@ Fd mount_with_api(const UnionSpec& spec) {
   for (const std::string& lower : spec.lower) {
     if (!set("lowerdir+", lower)) return {};
   }
-  if (!set("upperdir", spec.upper) || !set("workdir", spec.work)) return {};
+  if (!spec.upper.empty()) {
+    if (!set("upperdir", spec.upper) || !set("workdir", spec.work)) return {};
+    configure(context.get(), kSetFlag, "volatile", nullptr);
+  }
   for (const char* option : kOff) configure(context.get(), kSetString, option, "off");
-  configure(context.get(), kSetFlag, "volatile", nullptr);
   if (configure(context.get(), kCmdCreate, nullptr, nullptr) != 0) {
     if (errno == EINVAL) return {};
-    fail_errno("mount overlay", spec.upper);
+    fail_errno("mount overlay", subject(spec));
   }
   Fd mount(static_cast<int>(syscall(SYS_fsmount, context.get(), kFsmountCloexec, 0)));
-  if (!mount) fail_errno("mount overlay", spec.upper);
+  if (!mount) fail_errno("mount overlay", subject(spec));
   return mount;
 }
 
@@ -95,32 +102,33 @@ std::string overlay_options(const UnionSpec& spec, size_t skip) {
     if (!lower.empty()) lower += ':';
     lower += escape(path.substr(skip));
   }
+  const std::string off = ",index=off,metacopy=off,redirect_dir=off";
+  if (spec.upper.empty()) return "lowerdir=" + lower + off;
   return "lowerdir=" + lower + ",upperdir=" + escape(spec.upper.substr(skip)) +
-         ",workdir=" + escape(spec.work.substr(skip)) +
-         ",index=off,metacopy=off,redirect_dir=off,volatile";
+         ",workdir=" + escape(spec.work.substr(skip)) + off + ",volatile";
 }
 
 Fd mount_in_namespace(const UnionSpec& spec) {
-  if (unshare(CLONE_NEWNS) != 0) fail_errno("unshare mount namespace", spec.upper);
+  if (unshare(CLONE_NEWNS) != 0) fail_errno("unshare mount namespace", subject(spec));
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     fail_errno("make mounts private", "/");
   }
   std::vector<std::string> all = spec.lower;
-  all.push_back(spec.upper);
-  all.push_back(spec.work);
+  if (!spec.upper.empty()) all.insert(all.end(), {spec.upper, spec.work});
   std::string base = common_directory(all);
   if (chdir(base.c_str()) != 0) fail_errno("enter layers", base);
-  // Mounted over the upper directory itself: what it covers stays reachable for overlay.
-  if (mount("overlay", spec.upper.c_str(), "overlay", 0,
-            overlay_options(spec, base.size()).c_str()) != 0) {
-    fail_errno("mount overlay", spec.upper);
+  // Mounted over one of its own directories: what it covers stays reachable for overlay.
+  const std::string& place = subject(spec);
+  if (mount("overlay", place.c_str(), "overlay", 0, overlay_options(spec, base.size()).c_str()) !=
+      0) {
+    fail_errno("mount overlay", place);
   }
-  Fd root(open(spec.upper.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Fd root(open(place.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   int code = errno;
-  umount2(spec.upper.c_str(), MNT_DETACH);
+  umount2(place.c_str(), MNT_DETACH);
   if (!root) {
     errno = code;
-    fail_errno("open overlay", spec.upper);
+    fail_errno("open overlay", place);
   }
   return root;
 }
@@ -136,7 +144,7 @@ Fd mount_in_thread(const UnionSpec& spec) {
     } catch (const Failure& failure) {
       error = failure.error;
     } catch (const std::exception& failure) {
-      error = {ENOMEM, failure.what(), spec.upper};
+      error = {ENOMEM, failure.what(), subject(spec)};
     }
   }).join();
   if (error) throw Failure{error};
@@ -146,10 +154,15 @@ Fd mount_in_thread(const UnionSpec& spec) {
 }  // namespace
 
 Fd open_union(const UnionSpec& spec, UnionMethod method) {
+  if (spec.upper.empty() && spec.lower.size() == 1) {
+    Fd only(open(spec.lower.front().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!only) fail_errno("open layer", spec.lower.front());
+    return only;
+  }
   if (method != UnionMethod::kThread) {
     Fd root = mount_with_api(spec);
     if (root) return root;
-    if (method == UnionMethod::kMountApi) fail_errno("mount overlay", spec.upper);
+    if (method == UnionMethod::kMountApi) fail_errno("mount overlay", subject(spec));
   }
   return mount_in_thread(spec);
 }

@@ -1,4 +1,4 @@
-// The layers below and the new one as one tree: an overlay mount that is attached nowhere.
+// Layers as one tree: an overlay mount that is attached nowhere.
 #ifndef CORACLE_NATIVE_ADDON_LAYER_UNION_H_
 #define CORACLE_NATIVE_ADDON_LAYER_UNION_H_
 
@@ -11,7 +11,7 @@ namespace coracle::layer {
 
 struct UnionSpec {
   std::vector<std::string> lower;  // absolute, topmost first, at least one
-  std::string upper;
+  std::string upper;               // empty, with `work`: a read-only tree
   std::string work;
 };
 
@@ -24,7 +24,9 @@ enum class UnionMethod {
   kThread,
 };
 
-// The root of the mount as a descriptor; closing it unmounts. Fails with the step and errno of
+// The root of the mount as a descriptor; closing it unmounts. The one layer of a read-only tree is
+// that layer's directory itself, since overlayfs takes no such mount: its whiteouts show as the
+// devices 0:0, and its overlay attributes show. Fails with the step and errno of
 // the call that was refused.
 Fd open_union(const UnionSpec& spec, UnionMethod method = UnionMethod::kBest);
 
