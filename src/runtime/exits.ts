@@ -38,7 +38,8 @@ export async function exitFacts(
       : await readExitRecord(exitDir(ctx.options, sandboxId), id);
   if (!known) return { exitCode: UNKNOWN_EXIT_CODE, finishedAt: now(), reason: 'Unknown' };
   const { exitCode, finishedAt } = known;
-  const oom = exitCode === 137 && (await oomKilled(ctx.cgroups, container.record.cgroupPath));
+  // Also where it was a child or an exec that was killed, and the container has ended over it.
+  const oom = exitCode !== 0 && (await oomKilled(ctx.cgroups, container.record.cgroupPath));
   return {
     exitCode,
     finishedAt,
