@@ -190,6 +190,16 @@ ApplyLayerOptions read_layer(const JsField& options) {
   return out;
 }
 
+LayerPathOptions read_layer_path_options(const JsField& options) {
+  LayerPathOptions out;
+  out.layers = options.get("layers").strings();
+  if (out.layers.empty()) options.get("layers").wrong("a list of at least one string");
+  out.path = options.get("path").string();
+  const JsField copy = options.get("copyTo");
+  if (!copy.missing()) out.copy_to = copy.string();
+  return out;
+}
+
 DecompressOptions read_decompress(const JsField& options) {
   DecompressOptions out;
   out.blob = options.get("blob").string();

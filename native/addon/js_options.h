@@ -11,6 +11,7 @@
 #include "native/addon/file_ops.h"
 #include "native/addon/helper_process.h"
 #include "native/addon/js_values.h"
+#include "native/addon/layer_path.h"
 #include "native/addon/network.h"
 #include "native/addon/seccomp.h"
 
@@ -23,8 +24,9 @@ std::vector<DeviceRule> read_device_rules(const JsField& rules);
 BridgeSpec read_bridge(const JsField& spec);
 VethSpec read_veth(const JsField& spec);
 UdpFlows read_udp_flows(const JsField& flows);
-ApplyLayerOptions read_layer(const JsField& options);       // without `cancelled`
-DecompressOptions read_decompress(const JsField& options);  // without `cancelled`
+ApplyLayerOptions read_layer(const JsField& options);              // without `cancelled`
+DecompressOptions read_decompress(const JsField& options);         // without `cancelled`
+LayerPathOptions read_layer_path_options(const JsField& options);  // without `cancelled`
 
 }  // namespace coracle
 

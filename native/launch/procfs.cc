@@ -1,4 +1,4 @@
-// Sysctl, OomScoreAdj: writes to procfs.
+// Sysctl, OomScoreAdj, LsmProfile: writes to procfs.
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -49,6 +49,18 @@ bool sysctl_path(const Str& name, char* out, size_t capacity) {
   return true;
 }
 
+// "self/attr/apparmor/exec" (Linux 5.8), else the attribute that all modules share.
+Fd open_exec_attribute(const Child& child, const Str& module) {
+  constexpr char kAttributes[] = "self/attr/";
+  constexpr char kName[] = "/exec";
+  char path[sizeof(kAttributes) + kMaxModule + sizeof(kName)];
+  char* end = stpcpy(path, kAttributes);
+  memcpy(end, module.data, module.size);
+  memcpy(end + module.size, kName, sizeof(kName));
+  Fd file = open_proc(child, path);
+  return file || errno != ENOENT ? static_cast<Fd&&>(file) : open_proc(child, "self/attr/exec");
+}
+
 bool write_number(const Child& child, const char* path, int value) {
   Fd file = open_proc(child, path);
   if (!file) return false;
@@ -90,6 +102,13 @@ Error run(const OomScoreAdj& step, Child& child) {
   child.report.warnings |= kOomScoreClamped;
   if (step.value < 0) (void)write_number(child, kPath, 0);
   return {};
+}
+
+Error run(const LsmProfile& step, Child& child) {
+  Fd file = open_exec_attribute(child, step.module);
+  const ssize_t size = static_cast<ssize_t>(step.value.size);
+  if (file && write(file.get(), step.value.data, step.value.size) == size) return {};
+  return failed("set security profile", step.value.data);
 }
 
 }  // namespace coracle

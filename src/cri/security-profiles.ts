@@ -2,8 +2,8 @@
 import { invalid } from '../errors.ts';
 import type { HostReport } from '../runtime/doctor.ts';
 import { hostHas } from '../runtime/doctor.ts';
-import type { SeccompProfile } from '../spec/config.ts';
-import { absolutePath, oneOf, unsupported } from './fields.ts';
+import type { AppArmorProfile, SeccompProfile } from '../spec/config.ts';
+import { absolutePath, nonEmpty, oneOf, unsupported } from './fields.ts';
 import type { SELinuxOption } from './gen/cri.ts';
 import { type SecurityProfile, SecurityProfile_ProfileType as Type } from './gen/cri.ts';
 
@@ -37,29 +37,57 @@ function seccompFromPath(field: string, path: string): SeccompProfile {
 }
 
 /**
- * Accepts the profiles that need nothing done: unconfined, and the default where the host has no
- * AppArmor. Everything else would be a confinement that is asked for and not given.
+ * The AppArmor profile of the message or, where that is unset, of the deprecated name. Neither
+ * leaves it to the runtime: the default profile where the host has AppArmor (`SecurityConfig`).
  */
-export function checkAppArmor(
+export function apparmorFromCri(
   field: string,
   profile: SecurityProfile | undefined,
   deprecated: string,
   host: HostReport,
-): void {
-  if (profile) {
-    const type = checkedType(`${field}.apparmor`, profile);
-    if (type === Type.Unconfined) return;
-    if (type === Type.RuntimeDefault && !hostHas(host, 'apparmor')) return;
-    throw unsupported(`${field}.apparmor`, 'AppArmor profiles are');
+): AppArmorProfile | undefined {
+  const found = profile
+    ? apparmorFromProfile(`${field}.apparmor`, profile)
+    : apparmorFromName(`${field}.apparmor_profile`, deprecated);
+  const on = hostHas(host, 'apparmor');
+  if (found?.type === 'localhost' && !on) {
+    throw unsupported(`${field}.apparmor`, 'AppArmor profiles are, as the host has no AppArmor,');
   }
-  if (deprecated === '' || deprecated === 'unconfined') return;
-  if (deprecated === 'runtime/default' && !hostHas(host, 'apparmor')) return;
-  throw unsupported(`${field}.apparmor_profile`, 'AppArmor profiles are');
+  return found;
 }
 
-/** Labels are refused, unless the message is there and says nothing. */
-export function checkSelinux(field: string, options: SELinuxOption | undefined): void {
-  if (options && [options.user, options.role, options.type, options.level].some(Boolean)) {
+function apparmorFromProfile(field: string, profile: SecurityProfile): AppArmorProfile {
+  const type = checkedType(field, profile);
+  if (type === Type.RuntimeDefault) return { type: 'runtimeDefault' };
+  if (type === Type.Unconfined) return { type: 'unconfined' };
+  return { type: 'localhost', name: localName(`${field}.localhost_ref`, profile.localhostRef) };
+}
+
+function apparmorFromName(field: string, name: string): AppArmorProfile | undefined {
+  if (name === '') return undefined;
+  if (name === 'runtime/default') return { type: 'runtimeDefault' };
+  if (name === 'unconfined') return { type: 'unconfined' };
+  const local = /^localhost\/(.*)$/s.exec(name)?.[1];
+  if (local !== undefined) return { type: 'localhost', name: localName(field, local) };
+  throw invalid(field, name, 'must be "unconfined", "runtime/default" or "localhost/<name>"');
+}
+
+/** A profile's name; kubelet says "localhost/" before it in both fields. */
+function localName(field: string, name: string): string {
+  return nonEmpty(field, name.replace(/^localhost\//, ''));
+}
+
+/**
+ * Labels are refused on a host with SELinux. Without it they mean nothing, as for every other
+ * process of that host.
+ */
+export function checkSelinux(
+  field: string,
+  options: SELinuxOption | undefined,
+  host: HostReport,
+): void {
+  if (!options || !hostHas(host, 'selinux')) return;
+  if ([options.user, options.role, options.type, options.level].some(Boolean)) {
     throw unsupported(`${field}.selinux_options`, 'SELinux labels are');
   }
 }

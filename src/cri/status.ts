@@ -20,7 +20,7 @@ export const status: Unary<StatusRequest, StatusResponse> = async (ctx, { verbos
     features: {
       supplementalGroupsPolicy: true,
       userNamespacesHostNetwork: hasUserNamespaces(ctx.host),
-      mountOptions: false,
+      mountOptions: true,
     },
   };
 };

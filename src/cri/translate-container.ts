@@ -1,35 +1,22 @@
 import { isUtf8 } from 'node:buffer';
 import { invalid } from '../errors.ts';
-import { hostHas } from '../runtime/doctor.ts';
-import type { ContainerConfig, DeviceConfig, MountConfig, SandboxConfig } from '../spec/config.ts';
+import type { ContainerConfig, DeviceConfig, SandboxConfig } from '../spec/config.ts';
 import {
   absolutePath,
   nonEmpty,
-  oneOf,
   present,
   refuseAny,
   relativePath,
   unsupported,
   withoutNul,
 } from './fields.ts';
-import {
-  type ContainerConfig as CriContainerConfig,
-  type Device,
-  type KeyValue,
-  type Mount,
-  MountPropagation,
-} from './gen/cri.ts';
+import type { ContainerConfig as CriContainerConfig, Device, KeyValue } from './gen/cri.ts';
 import { imageName, imageNotes } from './image-name.ts';
 import { signalFromCri } from './signal.ts';
+import { mountFromCri } from './translate-mount.ts';
 import { resourcesFromCri } from './translate-resources.ts';
 import type { TranslationHost } from './translate-sandbox.ts';
 import { securityFromCri } from './translate-security.ts';
-
-const PROPAGATIONS = {
-  [MountPropagation.PROPAGATION_PRIVATE]: 'private',
-  [MountPropagation.PROPAGATION_HOST_TO_CONTAINER]: 'rslave',
-  [MountPropagation.PROPAGATION_BIDIRECTIONAL]: 'rshared',
-} as const;
 
 /** Annotations by which device plugins of older kubelets ask for CDI devices. */
 const CDI_ANNOTATION = 'cdi.k8s.io/';
@@ -61,7 +48,9 @@ export function containerFromCri(
       workingDir: absolutePath('config.working_dir', config.workingDir),
     }),
     env: config.envs.map((variable, i) => environment(`config.envs[${i}]`, variable)),
-    mounts: config.mounts.map((mount, i) => mountFromCri(`config.mounts[${i}]`, mount, host)),
+    mounts: config.mounts.map((mount, i) =>
+      mountFromCri(`config.mounts[${i}]`, mount, sandbox, host),
+    ),
     devices: config.devices.map((device, i) => deviceFromCri(`config.devices[${i}]`, device)),
     labels: { ...config.labels },
     annotations: { ...config.annotations },
@@ -99,32 +88,6 @@ function environment(field: string, { key, value }: KeyValue): [string, string] 
   nonEmpty(`${field}.key`, key);
   if (!isUtf8(value)) throw invalid(`${field}.value`, value.toString('latin1'), 'is not UTF-8');
   return [key, withoutNul(`${field}.value`, value.toString('utf8'))];
-}
-
-function mountFromCri(field: string, mount: Mount, host: TranslationHost): MountConfig {
-  if (mount.image?.image) throw unsupported(`${field}.image`, 'image volumes are');
-  if (mount.imageSubPath) throw unsupported(`${field}.image_sub_path`, 'image volumes are');
-  refuseAny(`${field}.mount_options`, mount.mountOptions, 'mount options are');
-  refuseAny(`${field}.uidMappings`, mount.uidMappings, 'id-mapped mounts are');
-  refuseAny(`${field}.gidMappings`, mount.gidMappings, 'id-mapped mounts are');
-  if (mount.recursiveReadOnly) {
-    // Kubelet knows this refusal by its name (cri-api pkg/errors).
-    throw unsupported(
-      `${field}.recursive_read_only`,
-      'recursive read-only mounts are',
-      'RROUnsupported',
-    );
-  }
-  // Kubelet asks for it on every host; without SELinux there is nothing to relabel.
-  if (mount.selinuxRelabel && hostHas(host.report, 'selinux')) {
-    throw unsupported(`${field}.selinux_relabel`, 'SELinux labels are');
-  }
-  return {
-    containerPath: absolutePath(`${field}.container_path`, mount.containerPath),
-    hostPath: absolutePath(`${field}.host_path`, mount.hostPath),
-    readonly: mount.readonly,
-    propagation: oneOf(`${field}.propagation`, mount.propagation, PROPAGATIONS, MountPropagation),
-  };
 }
 
 function deviceFromCri(field: string, device: Device): DeviceConfig {

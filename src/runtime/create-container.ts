@@ -4,6 +4,7 @@ import { newId } from '../store/ids.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
 import type { ContainerRecord } from '../store/types.ts';
 import { cgroupDirs, createOps, deviceProgramRules } from './cgroup/index.ts';
+import { imagesOf } from './container-images.ts';
 import type { RuntimeContext } from './context.ts';
 import type { Creation } from './creations.ts';
 import { describeContainer } from './describe-container.ts';
@@ -13,6 +14,7 @@ import { requireReadySandbox, requireRunningTarget } from './preconditions.ts';
 import { preparedPlan } from './prepare.ts';
 import { releaseContainer } from './release-container.ts';
 import { removeContainer } from './remove.ts';
+import { makeVolumes } from './volumes.ts';
 
 /**
  * Creates a container: everything that a start needs is made ready here, so that the start itself
@@ -52,11 +54,12 @@ async function create(
   try {
     record = await describeContainer(ctx, sandbox, id, name, config);
     requireRunningTarget(ctx, record);
-    ctx.images.hold(record.imageId, id);
+    for (const imageId of imagesOf(record)) ctx.images.hold(imageId, id);
     await ctx.addon.runFileOps([
       ...snapshotOps(ctx, id),
       ...createOps(ctx.cgroups, record.cgroupPath, record.spec.linux.resources),
     ]);
+    await makeVolumes(ctx, record);
     await limitDevices(ctx, record);
     // Also warms the seccomp program. What is wrong with the plan shows at the start.
     await preparedPlan(ctx, record).catch(() => {

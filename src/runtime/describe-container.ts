@@ -7,12 +7,16 @@ import type { PodProcesses } from '../spec/namespaces.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
 import type { ContainerRecord } from '../store/types.ts';
+import { apparmorProfileFor } from './apparmor.ts';
 import { containerCgroup } from './cgroup/index.ts';
 import type { RuntimeContext } from './context.ts';
 import { now } from './events.ts';
+import { prepareMountSources } from './mount-sources.ts';
+import { findMountedImages } from './mounted-images.ts';
 import { snapshotDir } from './paths.ts';
 import { podFilePaths } from './pod-files.ts';
 import { resolveDevices } from './resolve-devices.ts';
+import { imageVolumes } from './volumes.ts';
 
 /** Everything that does not change about a new container, its OCI spec included. */
 export async function describeContainer(
@@ -29,9 +33,12 @@ export async function describeContainer(
   const stopSignal = config.stopSignal || image.config.stopSignal || 'SIGTERM';
   signalNumber(stopSignal);
   const cgroupPath = containerCgroup(sandbox.record.cgroupPath, id);
-  const [devices, seccompFile] = await Promise.all([
+  const [devices, seccompFile, apparmorProfile, mounted] = await Promise.all([
     resolveDevices(config),
     readSeccompFile(config),
+    apparmorProfileFor(ctx, config),
+    findMountedImages(ctx, config),
+    prepareMountSources(config),
   ]);
   const spec = containerSpec({
     sandbox: sandbox.record.config,
@@ -43,7 +50,10 @@ export async function describeContainer(
     cgroupsPath: cgroupPath,
     rootfs: join(ctx.options.root, snapshotDir(id)),
     devices,
+    images: mounted.contents,
+    volumes: imageVolumes(ctx, id, image.config.volumes),
     ...(seccompFile ? { seccompFile } : {}),
+    ...(apparmorProfile === undefined ? {} : { apparmorProfile }),
   });
   return {
     id,
@@ -57,6 +67,7 @@ export async function describeContainer(
     devices,
     stopSignal,
     layers: ctx.images.layersOf(image.id),
+    ...(mounted.records.length > 0 ? { mountedImages: mounted.records } : {}),
     spec,
   };
 }

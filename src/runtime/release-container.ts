@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerRecord } from '../store/types.ts';
 import { removeOps } from './cgroup/index.ts';
+import { imagesOf } from './container-images.ts';
 import type { RuntimeContext } from './context.ts';
 import { exitDir, snapshotDir } from './paths.ts';
 import { deleteEntry } from './task.ts';
@@ -23,7 +24,7 @@ export async function releaseContainer(
   ]);
   await rm(join(exitDir(ctx.options, sandboxId), id), { force: true });
   await ctx.containers.remove(id);
-  ctx.images.release(record.imageId, id);
+  for (const imageId of imagesOf(record)) ctx.images.release(imageId, id);
   ctx.containerNames.releaseId(id);
   ctx.live.forget(id);
 }

@@ -1,5 +1,5 @@
 import { invalid } from '../errors.ts';
-import type { HostReport } from './doctor.ts';
+import { type HostReport, hostHas } from './doctor.ts';
 import { hasUserNamespaces } from './user-namespace-check.ts';
 
 /**
@@ -23,7 +23,7 @@ export interface RuntimeHandlerFeatures {
 const NATIVE: RuntimeHandler = {
   name: 'native',
   features: (host) => ({
-    recursiveReadOnlyMounts: false,
+    recursiveReadOnlyMounts: hostHas(host, 'mount_setattr'),
     userNamespaces: hasUserNamespaces(host),
   }),
 };

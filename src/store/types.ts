@@ -33,6 +33,13 @@ export interface SandboxRecord {
   stoppedAt: bigint;
 }
 
+/** What a mount of an image turned out to be. */
+export interface MountedImage {
+  /** Its place in the configuration's `mounts`. */
+  mount: number;
+  imageId: string;
+}
+
 /** What does not change about a container. */
 export interface ContainerRecord {
   id: string;
@@ -50,5 +57,7 @@ export interface ContainerRecord {
   stopSignal: string;
   /** Directories of the image's layers below the root directory, the topmost first. */
   layers: string[];
+  /** The images of its mounts; absent in the records of older versions. */
+  mountedImages?: MountedImage[];
   spec: Spec;
 }
