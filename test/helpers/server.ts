@@ -89,6 +89,11 @@ export class TestServer {
   async importBusybox(name = 'test.local/busybox:1'): Promise<string> {
     const layout = join(this.dir, 'layout');
     await makeBusyboxLayout(layout, { name });
+    await this.importLayout(layout);
+    return name;
+  }
+
+  async importLayout(layout: string): Promise<void> {
     const child = spawn(
       process.execPath,
       ['--import', 'tsx', 'src/cli/main.ts', 'import', '--listen', `unix://${this.socket}`, layout],
@@ -103,7 +108,6 @@ export class TestServer {
     });
     const [code] = await once(child, 'exit');
     if (code !== 0) throw new Error(`coracle import: ${text}`);
-    return name;
   }
 
   /** Removes every pod, ends the server and deletes its directories. */

@@ -66,8 +66,8 @@ function failures(): Record<string, Failure> {
     },
     'bad mount source': {
       command: ['/bin/true'],
-      config: { mounts: [{ containerPath: '/mnt', hostPath: '/no/such/source' }] },
-      message: /mount source \/no\/such\/source: no such file or directory/i,
+      config: { mounts: [{ containerPath: '/mnt', hostPath: '/etc/passwd/source' }] },
+      message: /mount source \/etc\/passwd\/source: not a directory/i,
     },
     'unloadable seccomp profile': {
       command: ['/bin/true'],

@@ -121,7 +121,13 @@ describe('a container configuration from CRI', () => {
       workingDir: '/work',
       env: [['A', 'ä=1']],
       mounts: [
-        { containerPath: '/data', hostPath: '/srv/data', readonly: true, propagation: 'rslave' },
+        {
+          containerPath: '/data',
+          hostPath: '/srv/data',
+          createHostPath: true,
+          readonly: true,
+          propagation: 'rslave',
+        },
       ],
       devices: [{ containerPath: '/dev/f', hostPath: '/dev/fuse', permissions: 'rwm' }],
       labels: { l: '1' },
@@ -146,6 +152,7 @@ describe('a container configuration from CRI', () => {
         maskedPaths: ['/proc/kcore'],
         readonlyPaths: ['/proc/sys'],
         seccomp: { type: 'localhost', path: '/p.json' },
+        apparmor: { type: 'unconfined' },
       },
       stopSignal: 'SIGRTMIN+3',
     });
@@ -276,19 +283,19 @@ describe('a container configuration from CRI', () => {
       { annotations: { 'cdi.k8s.io/x': 'v/c=d' } },
       'config.annotations["cdi.k8s.io/x"]: CDI devices are',
     ],
-    [mount({ image: { image: 'i' } }), 'config.mounts[0].image: image volumes are'],
-    [mount({ imageSubPath: 'p' }), 'config.mounts[0].image_sub_path: image volumes are'],
-    [mount({ mountOptions: ['noexec'] }), 'config.mounts[0].mount_options: mount options are'],
     [mount({ uidMappings: [{ length: 1 }] }), 'config.mounts[0].uidMappings: id-mapped mounts are'],
     [mount({ gidMappings: [{ length: 1 }] }), 'config.mounts[0].gidMappings: id-mapped mounts are'],
     [
-      mount({ recursiveReadOnly: true }),
+      mount({ readonly: true, recursiveReadOnly: true }),
       'config.mounts[0].recursive_read_only: recursive read-only mounts are',
     ],
-    [secured({ selinuxOptions: { type: 't' } }), `${security}.selinux_options: SELinux labels are`],
     [
       secured({ apparmorProfile: 'localhost/p' }),
-      `${security}.apparmor_profile: AppArmor profiles are`,
+      `${security}.apparmor: AppArmor profiles are, as the host has no AppArmor,`,
+    ],
+    [
+      secured({ apparmor: { profileType: ProfileType.Localhost, localhostRef: 'p' } }),
+      `${security}.apparmor: AppArmor profiles are, as the host has no AppArmor,`,
     ],
     [
       secured({ namespaceOptions: { usernsOptions: {} } }),
@@ -301,6 +308,90 @@ describe('a container configuration from CRI', () => {
       assert.throws(() => translate(config), expected);
     });
   }
+
+  it('mounts an image, all of it or a part, under the name that its author gave it', () => {
+    const image = {
+      image: 'sha256:1',
+      userSpecifiedImage: 'models:1',
+      annotations: { a: '1' },
+    };
+    const part = { hostPath: '', readonly: true, image, imageSubPath: 'en/small' };
+    assert.deepEqual(translate(mount({ ...part, mountOptions: ['noexec'] })).mounts, [
+      {
+        containerPath: '/a',
+        image: {
+          name: 'sha256:1',
+          userSpecifiedImage: 'models:1',
+          imageAnnotations: { a: '1' },
+          subPath: 'en/small',
+        },
+        readonly: true,
+        propagation: 'private',
+        flags: ['noexec'],
+      },
+    ]);
+  });
+
+  const recursive = 'config.mounts[0].recursive_read_only: true';
+  const shared = MountPropagation.PROPAGATION_BIDIRECTIONAL;
+  const ofImage = { hostPath: '', readonly: true, image: { image: 'i' } };
+  const badMounts: [object, string][] = [
+    [{ recursiveReadOnly: true }, `${recursive} needs readonly`],
+    [
+      { recursiveReadOnly: true, readonly: true, propagation: shared },
+      `${recursive} needs the propagation PROPAGATION_PRIVATE`,
+    ],
+    [
+      { mountOptions: ['noexec', 'exec'] },
+      'config.mounts[0].mount_options[1]: "exec" must be one of noexec, nodev, nosuid',
+    ],
+    [{ imageSubPath: 'p' }, 'config.mounts[0].image_sub_path: "p" needs an image'],
+    [{ image: { image: 'i' } }, 'config.mounts[0].host_path: "/b" excludes an image'],
+    [{ ...ofImage, readonly: false }, 'config.mounts[0].readonly: false must be true for an image'],
+    [
+      { ...ofImage, propagation: shared },
+      'config.mounts[0].propagation: "PROPAGATION_BIDIRECTIONAL" must be PROPAGATION_PRIVATE for an image',
+    ],
+    [
+      { ...ofImage, imageSubPath: 'a/../b' },
+      'config.mounts[0].image_sub_path: "a/../b" must be relative and must not contain ".."',
+    ],
+  ];
+  for (const [fields, message] of badMounts) {
+    it(`refuses ${message}`, () => {
+      const able = { ...PLAIN, report: hostReport('mount_setattr') };
+      const expected = { kind: 'InvalidArgument', message };
+      assert.throws(() => translate(mount(fields), { host: able }), expected);
+    });
+  }
+
+  it('makes mounts recursively read-only where the host can, and says so where it cannot', () => {
+    const fields = mount({ readonly: true, recursiveReadOnly: true });
+    const host = { ...PLAIN, report: hostReport('mount_setattr') };
+    assert.equal(translate(fields, { host }).mounts?.[0]?.recursiveReadonly, true);
+    assert.throws(() => translate(fields), { reason: 'RROUnsupported' });
+  });
+
+  it('takes AppArmor profiles by either field, and labels only where SELinux is', () => {
+    const on = { ...PLAIN, report: hostReport('apparmor') };
+    const apparmor = (context: DeepPartial<LinuxContainerSecurityContext>, host = on) =>
+      translate(secured(context), { host }).security?.apparmor;
+    const local = { profileType: ProfileType.Localhost, localhostRef: 'localhost/p' };
+    assert.deepEqual(apparmor({ apparmor: local }), { type: 'localhost', name: 'p' });
+    const both = { apparmorProfile: 'localhost/q', apparmor: local };
+    assert.deepEqual(apparmor(both), { type: 'localhost', name: 'p' });
+    assert.deepEqual(apparmor({ apparmorProfile: 'runtime/default' }, PLAIN), {
+      type: 'runtimeDefault',
+    });
+    assert.equal(apparmor({}), undefined);
+    assert.throws(() => apparmor({ apparmorProfile: 'p' }), { kind: 'InvalidArgument' });
+    const labels = secured({ selinuxOptions: { type: 't' } });
+    assert.ok(translate(labels));
+    const selinux = { ...PLAIN, report: hostReport('selinux') };
+    assert.throws(() => translate(labels, { host: selinux }), {
+      message: `${security}.selinux_options: SELinux labels are not supported`,
+    });
+  });
 
   it('relabels nothing where SELinux is off and refuses to where it is on', () => {
     const relabel = mount({ selinuxRelabel: true });

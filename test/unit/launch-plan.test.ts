@@ -205,6 +205,63 @@ describe('launch plan', () => {
     });
   });
 
+  it('should mount images inside, with the flags that are asked for', () => {
+    const content = { layers: ['layers/2/fs', 'layers/1/fs'], subPath: 'a/b' };
+    const spec = containerSpec(
+      specInput({
+        container: {
+          mounts: [{ containerPath: '/m', image: { name: 'i' }, flags: ['noexec'] }],
+        },
+        rest: { images: new Map([[0, content]]) },
+      }),
+    );
+    const { steps } = launchPlan(spec, {
+      id: 'c1',
+      cgroup: HYBRID,
+      snapshot: { lower: ['layers/a'], upper: 'u', work: 'w' },
+      pidMode: 'new',
+      seccompProgram: PROGRAM,
+    });
+    assert.deepEqual(target(steps, '/m'), {
+      op: 'imageMount',
+      lower: content.layers,
+      subPath: 'a/b',
+      target: '/m',
+      attributes: 2 | 4 | 8,
+    });
+    ordered(steps, 'imageMount', 'pivot');
+  });
+
+  it('should make a mount recursively read-only with its flags', () => {
+    const flags = ['noexec', 'nodev'] as const;
+    const mount = { containerPath: '/v', hostPath: '/h', readonly: true, recursiveReadonly: true };
+    const { steps } = planOf({ container: { mounts: [{ ...mount, flags: [...flags] }] } });
+    const step = target(steps, '/v');
+    assert.ok(step.op === 'bind' && step.recursiveAttributes && step.recursive);
+    assert.equal(step.attributesSet, 1 | 4 | 8);
+  });
+
+  it('should take on a profile of AppArmor, an exec as well, before giving up new privileges', () => {
+    const spec = containerSpec(
+      specInput({
+        container: { security: { noNewPrivs: true } },
+        rest: { apparmorProfile: 'web' },
+      }),
+    );
+    const context = { cgroup: HYBRID, pidMode: 'new' as const, seccompProgram: PROGRAM };
+    const snapshot = { lower: ['layers/a'], upper: 'u', work: 'w' };
+    const options = { id: 'e', parentId: 'c1', argv: ['sh'], tty: false };
+    for (const { steps } of [
+      launchPlan(spec, { id: 'c1', snapshot, ...context }),
+      execPlan(spec, options, context),
+    ]) {
+      const step = steps.find(({ op }) => op === 'lsmProfile');
+      assert.deepEqual(step, { op: 'lsmProfile', module: 'apparmor', value: 'exec web' });
+      ordered(steps, 'lsmProfile', 'noNewPrivs');
+    }
+    assert.equal(first(planOf().steps, 'lsmProfile'), -1);
+  });
+
   it("should attach the pod's shared memory, or bind the host's", () => {
     assert.equal(target(planOf().steps, '/dev/shm').op, 'podShm');
     const host = planOf({ sandbox: { namespaces: { ipc: 'node' } } });

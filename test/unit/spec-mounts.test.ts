@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { MountConfig } from '../../src/spec/config.ts';
 import { containerSpec } from '../../src/spec/container-spec.ts';
 import { specInput } from '../helpers/spec-input.ts';
 
@@ -131,15 +132,86 @@ describe('mounts', () => {
       container: { mounts: [{ containerPath: '/data', hostPath: '/pvc' }] },
       rest: {
         volumes: [
-          { containerPath: '/data/', hostPath: '/vol/1' },
-          { containerPath: '/cache', hostPath: '/vol/2' },
+          { path: '/data/', hostPath: '/vol/1' },
+          { path: '/cache', hostPath: '/vol/2' },
+          { path: '/cache/../cache', hostPath: '/vol/3' },
+          { path: '/proc', hostPath: '/vol/4' },
+          { path: '/etc/hosts', hostPath: '/vol/5' },
         ],
       },
     });
     const sources = found.map(({ source }) => source);
     assert.ok(sources.includes('/pvc') && sources.includes('/vol/2'));
-    assert.ok(!sources.includes('/vol/1'));
+    for (const hidden of [1, 3, 4, 5]) assert.ok(!sources.includes(`/vol/${hidden}`), `${hidden}`);
+    const root = [{ path: '/', hostPath: '/vol/1' }];
+    assert.throws(() => mounts({ rest: { volumes: root } }), /the image declares a volume at "\/"/);
   });
+
+  it('should name a mount by its place, whatever volumes the image declares', () => {
+    const rest = { volumes: [{ path: '/cache', hostPath: '/vol/1' }] };
+    const container = { mounts: [{ containerPath: '/v', hostPath: 'h' }] };
+    assert.throws(() => mounts({ container, rest }), /^CoracleError: mounts\[0\]\.hostPath/);
+  });
+
+  for (const [more, expected] of [
+    [{ flags: ['noexec', 'nosuid'] }, ['rbind', 'rprivate', 'rw', 'noexec', 'nosuid']],
+    [{ readonly: true, recursiveReadonly: true }, ['rbind', 'rprivate', 'rro']],
+    [
+      { readonly: true, recursiveReadonly: true, flags: ['nodev'] },
+      ['rbind', 'rprivate', 'rro', 'nodev'],
+    ],
+  ] as [Partial<MountConfig>, string[]][]) {
+    it(`should take ${JSON.stringify(more)} for ${expected.join(',')}`, () => {
+      const container = { mounts: [{ containerPath: '/v', hostPath: '/h', ...more }] };
+      assert.deepEqual(at('/v', { container })[0]?.options, expected);
+    });
+  }
+
+  it('should mount an image read-only, without set-id programs and devices', () => {
+    const image = { name: 'models:1', subPath: 'en' };
+    const content = { layers: ['layers/2/fs', 'layers/1/fs'], subPath: 'en' };
+    const change: Change = {
+      container: { mounts: [{ containerPath: '/m', image, flags: ['nodev', 'noexec'] }] },
+      rest: { images: new Map([[0, content]]) },
+    };
+    assert.deepEqual(at('/m', change), [
+      {
+        destination: '/m',
+        type: 'overlay',
+        source: 'overlay',
+        options: ['ro', 'nosuid', 'nodev', 'noexec'],
+        image: content,
+      },
+    ]);
+  });
+
+  const contradictions: [Partial<MountConfig>, RegExp][] = [
+    [{ recursiveReadonly: true }, /recursiveReadonly: true needs readonly/],
+    [
+      { recursiveReadonly: true, readonly: true, propagation: 'rslave' },
+      /recursiveReadonly: true needs private propagation/,
+    ],
+    [{ image: { name: 'i' } }, /hostPath: "\/h" excludes an image/],
+    [{ hostPath: undefined } as never, /hostPath: "" is not an absolute path/],
+    ...(['/etc', '../x', 'a/../../b', 'a\0'] as const).map((subPath): [never, RegExp] => [
+      { hostPath: undefined, image: { name: 'i', subPath } } as never,
+      /image\.subPath: .* must be relative/,
+    ]),
+    [
+      { hostPath: undefined, image: { name: 'i' }, readonly: false } as never,
+      /readonly: false is not for an image/,
+    ],
+    [
+      { hostPath: undefined, image: { name: 'i' }, propagation: 'rslave' } as never,
+      /propagation: "rslave" is not for an image/,
+    ],
+  ];
+  for (const [more, message] of contradictions) {
+    it(`should refuse ${JSON.stringify(more)}`, () => {
+      const container = { mounts: [{ containerPath: '/v', hostPath: '/h', ...more }] };
+      assert.throws(() => mounts({ container }), message);
+    });
+  }
 
   it('should name a mount of no use', () => {
     const one = (containerPath: string, hostPath: string) =>
