@@ -75,12 +75,16 @@ async function collectOutput(
   } finally {
     stdout.close();
     stderr.close();
-    await end(ctx, id, process);
+    await endExec(ctx, id, process);
   }
 }
 
 /** Kills the command. One that hangs in the kernel does not hold up the answer (XS-5). */
-async function end(ctx: RuntimeContext, id: string, process: ExecProcess): Promise<void> {
+export async function endExec(
+  ctx: RuntimeContext,
+  id: string,
+  process: ExecProcess,
+): Promise<void> {
   const ended = process.delete().catch((error: unknown) => {
     ctx.log.warn({ id, err: error }, 'a command could not be ended');
   });

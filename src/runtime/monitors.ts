@@ -19,6 +19,8 @@ export type Exit =
  */
 export class PodMonitor {
   readonly connection: MonitorConnection;
+  /** False for a monitor that an older server started, whose protocol does not have it. */
+  attaches = true;
   readonly #closed = deferred<void>();
   readonly #exits = new Map<string, Deferred<Exit>>();
 

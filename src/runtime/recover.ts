@@ -19,6 +19,9 @@ import { watchMonitor } from './watch-monitor.ts';
 /** How long one sandbox may hold up the recovery of its own containers, ms (RC-6). */
 const RECOVERY_MS = 10_000;
 
+/** The monitors' protocol from which on clients can attach (native/plan/protocol.h). */
+const ATTACH_VERSION = 2;
+
 /**
  * Brings the stores in line with what runs, after a restart: pods are recovered side by side, and
  * one that cannot be reached is NotReady and still there to be removed.
@@ -103,6 +106,7 @@ async function reconnect(
     const answers = Promise.all([connection.hello(), connection.state()]);
     const [greeting, state] = await Promise.race([answers, timeout(RECOVERY_MS)]);
     if (greeting.pod === id && greeting.hasSandbox) {
+      monitor.attaches = greeting.version >= ATTACH_VERSION;
       return { monitor, entries: new Map(state.map((entry) => [entry.id, entry])) };
     }
   } catch (error) {

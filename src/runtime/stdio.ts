@@ -5,23 +5,26 @@ import type { RuntimeContext } from './context.ts';
 import type { Task } from './task.ts';
 
 /** Where an embedding program wants a container's streams, in place of the CRI log. */
-export interface ContainerIo extends Pick<LaunchOptions, 'stdio' | 'log'> {
+export interface ContainerIo extends Pick<LaunchOptions, 'stdio' | 'log' | 'attach'> {
   /** Called with the task before its program runs. What it throws fails the start. */
   parked?: (task: Task) => Promise<void>;
 }
 
 /**
  * The CRI log: both streams into one file, stdout alone with a terminal, discarded without a log
- * path (ST-16, LG-7). Discarded output never reaches a pump: it goes to /dev/null.
+ * path (ST-16, LG-7). Clients may attach; a stdin that was asked for is held open for them.
  */
 export function logStdio(ctx: RuntimeContext, record: ContainerRecord): ContainerIo {
   const path = logPath(ctx, record);
-  if (path === undefined) {
+  const { stdin = false, stdinOnce = false, tty = false } = record.config;
+  const attaches = ctx.monitors.find(record.sandboxId)?.attaches;
+  if (path === undefined && !attaches) {
     return { stdio: [{ type: 'null' }, { type: 'null' }, { type: 'null' }] };
   }
   return {
     stdio: [{ type: 'null' }, { type: 'log' }, { type: 'log' }],
-    log: { type: 'cri', path, maxLine: ctx.options.maxLogLine },
+    ...(path !== undefined && { log: { type: 'cri', path, maxLine: ctx.options.maxLogLine } }),
+    ...(attaches && { attach: { stdin: stdin && !tty, stdinOnce } }),
   };
 }
 

@@ -36,3 +36,7 @@ export interface ProcessStreams {
    */
   close(): Promise<void>;
 }
+
+export { openAttach } from './attach.ts';
+export { openExecStreams } from './exec-stream.ts';
+export { openPortForward } from './port-forward.ts';
