@@ -1,4 +1,5 @@
 /** Coracle's public surface: a container runtime for Linux, embedded in a Node.js program. */
+export { Attachment, type AttachOptions } from './embed/attachment.ts';
 export {
   Container,
   type ContainerInfo,

@@ -1,5 +1,6 @@
 import type { ReadStream } from 'node:tty';
 import { CoracleError } from '../errors.ts';
+import { openAttach } from '../runtime/attach.ts';
 import type { RuntimeContext } from '../runtime/context.ts';
 import { keepAlive, withSignal } from '../runtime/deferred.ts';
 import { type ExecRequest, openExec } from '../runtime/exec.ts';
@@ -12,6 +13,7 @@ import { logStdio } from '../runtime/stdio.ts';
 import { signalContainer, stopContainer } from '../runtime/stop.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
 import { type ContainerState, stateOf } from '../store/container-status.ts';
+import { Attachment, type AttachOptions } from './attachment.ts';
 import { ExecHandle } from './exec.ts';
 import {
   launchStdio,
@@ -135,6 +137,16 @@ export class Container implements AsyncDisposable {
     const { stdio, log } = launchStdio(chosen, undefined);
     if (log) throw new CoracleError('InvalidArgument', 'exec: { raw } is for containers');
     return new ExecHandle(await openExec(this.#ctx, this.id, { ...request, argv, stdio }));
+  }
+
+  /**
+   * Joins its streams while it runs, where it was started without streams of this program's own.
+   * It takes input where it was made with `stdin`.
+   */
+  async attach(options: AttachOptions = {}): Promise<Attachment> {
+    const { stdin = true, stdout = true, stderr = true, signal } = options;
+    const request = { stdin, stdout, stderr, tty: false };
+    return new Attachment(await openAttach(this.#ctx, this.id, request, signal));
   }
 
   /** Switches its log to a fresh file, after the old one was renamed. */

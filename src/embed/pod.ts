@@ -1,5 +1,7 @@
+import type { Duplex } from 'node:stream';
 import type { RuntimeContext } from '../runtime/context.ts';
 import { createContainer } from '../runtime/create-container.ts';
+import { openPortForward } from '../runtime/port-forward.ts';
 import { removeSandbox } from '../runtime/remove-sandbox.ts';
 import { stopSandbox } from '../runtime/stop-sandbox.ts';
 import type { ContainerConfig } from '../spec/config.ts';
@@ -45,6 +47,14 @@ export class Pod implements AsyncDisposable {
   containers(): Container[] {
     const members = this.#ctx.containers.list().filter((c) => c.record.sandboxId === this.id);
     return members.map((c) => new Container(this.#ctx, c.record.id));
+  }
+
+  /**
+   * Connects to a TCP port of its loopback interface, IPv4 before IPv6. Either direction may be
+   * ended alone. Rejects with Unavailable where nobody listens.
+   */
+  forward(port: number, options: { signal?: AbortSignal } = {}): Promise<Duplex> {
+    return openPortForward(this.#ctx, this.id, port, options.signal);
   }
 
   /** Kills its containers and gives back its network; it stays until it is removed. */
