@@ -14,7 +14,9 @@
 #include "native/addon/js_monitor.h"
 #include "native/addon/js_options.h"
 #include "native/addon/js_plan.h"
+#include "native/addon/js_stats.h"
 #include "native/addon/kill_process.h"
+#include "native/addon/measure_tree.h"
 #include "native/addon/network.h"
 #include "native/addon/seccomp.h"
 
@@ -230,6 +232,16 @@ Napi::Value decompress_file(const Napi::CallbackInfo& info) {
       undefined);
 }
 
+Napi::Value measure_tree(const Napi::CallbackInfo& info) {
+  return long_job<MeasureRequest, TreeUsage>(
+      info, [](const JsField& options) { return MeasureRequest{options.get("path").string()}; },
+      [](const MeasureRequest& request, TreeUsage* usage) {
+        Failure failure = coracle::measure_tree(request, usage);
+        return LayerError{failure.code, std::move(failure.step), std::move(failure.path)};
+      },
+      tree_usage_to_js);
+}
+
 Napi::Value helper_result(Napi::Env env, const HelperResult& result) {
   const int status = result.wait_status;
   Napi::Object out = Napi::Object::New(env);
@@ -319,6 +331,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("applyLayer", apply_layer);
   add("decompressFile", decompress_file);
   add("killProcess", kill_process);
+  add("readFiles", js_read_files);
+  add("countProcesses", js_count_processes);
+  add("measureTree", measure_tree);
   add("connectSocket", connect_socket);
   return exports;
 }

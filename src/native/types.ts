@@ -3,6 +3,7 @@
  *
  * Values cross, resources do not: a file descriptor is a plain number that its receiver closes.
  */
+import type { StatsAddon } from './stats-types.ts';
 
 /** What every native failure carries; the addon rejects or throws an Error with these fields. */
 export interface NativeError extends Error {
@@ -363,7 +364,7 @@ export interface UdpFlows {
   untranslated: boolean;
 }
 
-export interface Addon {
+export interface Addon extends StatsAddon {
   startMonitor(spawn: MonitorSpawn): MonitorConnection;
   connectMonitor(socket: string): MonitorConnection;
   preparePlan(plan: LaunchPlan): PreparedPlan;
