@@ -1,6 +1,7 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
 import type { ServerStreaming, Unary } from './call.ts';
 import { checkpointContainer, checkpointPod, restorePod } from './checkpoint.ts';
+import { containerStats } from './container-stats.ts';
 import { containerStatus } from './container-status.ts';
 import { createContainer } from './create-container.ts';
 import { execSync } from './exec-sync.ts';
@@ -10,9 +11,14 @@ import { getContainerEvents } from './get-container-events.ts';
 import { imageFsInfo } from './image-fs-info.ts';
 import { imageStatus } from './image-status.ts';
 import { importImage } from './import-image.ts';
+import { listContainerStats } from './list-container-stats.ts';
 import { listContainers } from './list-containers.ts';
 import { listImages } from './list-images.ts';
+import { listMetricDescriptors } from './list-metric-descriptors.ts';
 import { listPodSandbox } from './list-pod-sandbox.ts';
+import { listPodSandboxMetrics } from './list-pod-sandbox-metrics.ts';
+import { listPodSandboxStats } from './list-pod-sandbox-stats.ts';
+import { podSandboxStats } from './pod-sandbox-stats.ts';
 import { podSandboxStatus } from './pod-sandbox-status.ts';
 import { pullImage } from './pull-image.ts';
 import { pullWithProgress } from './pull-with-progress.ts';
@@ -68,6 +74,12 @@ const runtimeService: Methods<typeof RuntimeServiceService> = {
   updateContainerResources,
   execSync,
   reopenContainerLog,
+  containerStats,
+  listContainerStats,
+  podSandboxStats,
+  listPodSandboxStats,
+  listMetricDescriptors,
+  listPodSandboxMetrics,
   getContainerEvents,
   checkpointContainer,
   checkpointPod,

@@ -15,6 +15,7 @@ import type { EventBus } from './events.ts';
 import type { LiveContainers } from './live.ts';
 import type { Monitors } from './monitors.ts';
 import type { SeccompCache } from './seccomp-cache.ts';
+import type { Stats } from './stats/open-stats.ts';
 
 /** The part of pino's interface that the runtime uses; any logger of that shape will do. */
 export interface Logger {
@@ -77,6 +78,7 @@ export interface RuntimeContext {
   readonly images: ImageService;
   readonly network: PodNetworkProvider;
   readonly seccomp: SeccompCache;
+  readonly stats: Stats;
   readonly cgroups: CgroupLayout;
   readonly host: HostReport;
   readonly facts: HostFacts;

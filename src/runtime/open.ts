@@ -19,6 +19,7 @@ import { Monitors } from './monitors.ts';
 import { openNetwork } from './open-network.ts';
 import { recover } from './recover.ts';
 import { SeccompCache } from './seccomp-cache.ts';
+import { openStats } from './stats/open-stats.ts';
 
 export const defaultOptions: RuntimeOptions = {
   root: '/var/lib/coracle',
@@ -96,6 +97,7 @@ async function assemble(
   const host = await diagnose(options);
   const cgroups = await readCgroupLayout();
   const facts = await readHostFacts(host, cgroups);
+  const stats = await openStats(addon, cgroups);
   // Last: it watches files.
   const network = await openNetwork(options.network, { addon, store, log });
   return {
@@ -111,6 +113,7 @@ async function assemble(
     images,
     network,
     seccomp: new SeccompCache({ root: options.root, addon }),
+    stats,
     cgroups,
     host,
     facts,
@@ -128,7 +131,11 @@ export async function closeRuntime(ctx: RuntimeContext): Promise<void> {
   ctx.closing = true;
   ctx.monitors.closeAll();
   ctx.live.close();
-  const closings = await Promise.allSettled([ctx.network.close(), ctx.images.close()]);
+  const closings = await Promise.allSettled([
+    ctx.network.close(),
+    ctx.images.close(),
+    ctx.stats.layers.close(),
+  ]);
   try {
     for (const each of closings) if (each.status === 'rejected') throw each.reason;
   } finally {
