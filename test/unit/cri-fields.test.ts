@@ -1,6 +1,5 @@
 /** The tables of RPCs and fields in docs/cri.md, against the protocol and against what is refused. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { checkpointContainer, checkpointPod, restorePod } from '../../src/cri/checkpoint.ts';
 import { codeOf } from '../../src/cri/errors.ts';
@@ -17,79 +16,15 @@ import { handlers } from '../../src/cri/handlers.ts';
 import { containerFromCri } from '../../src/cri/translate-container.ts';
 import { sandboxFromCri, type TranslationHost } from '../../src/cri/translate-sandbox.ts';
 import { updateContainerResources } from '../../src/cri/update-container-resources.ts';
+import { messages, reachable, rows, rpcs, toldRpcs } from '../helpers/cri-document.ts';
 import { hostReport } from '../helpers/host-report.ts';
 
-const text = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
-const proto = text('proto/cri.proto').replace(/\/\/.*$/gm, '');
-const document = text('docs/cri.md');
-
-interface Rpc {
-  name: string;
-  request: string;
-}
-
-const rpcs: Rpc[] = [...proto.matchAll(/rpc (\w+)\((\w+)\)/g)].map(
-  ([, name = '', request = '']) => ({ name, request }),
-);
-
-/** Message → its fields, each with its type. */
-const messages = new Map(
-  [...proto.matchAll(/^message (\w+) \{((?:[^{}]|\{[^{}]*\})*)\}/gm)].map(
-    ([, name = '', body = '']) => {
-      const fields = body
-        .replace(/enum \w+ \{[^}]*\}/g, '')
-        .matchAll(/^\s*(?:repeated )?(map<string, string>|\w+) (\w+) = \d+/gm);
-      return [name, new Map([...fields].map(([, type = '', field = '']) => [field, type]))];
-    },
-  ),
-);
-
 /** All messages that requests are made of. */
-const asked = new Set<string>();
-(function visit(names: string[]): void {
-  for (const name of names) {
-    if (asked.has(name) || !messages.has(name)) continue;
-    asked.add(name);
-    visit([...(messages.get(name)?.values() ?? [])]);
-  }
-})(rpcs.map(({ request }) => request));
-
-interface Row {
-  line: string;
-  message: string;
-  fields: string[];
-  verdict: string;
-  note: string;
-  part: 'requests' | 'responses';
-}
-
-function rowsOf(part: Row['part'], from: string, to?: string): Row[] {
-  const begin = document.indexOf(from);
-  const section = document.slice(begin, to ? document.indexOf(to) : undefined);
-  return [...section.matchAll(/^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) ?\|$/gm)].map(
-    ([line, message = '', cell = '', verdict = '', note = '']) => ({
-      line,
-      message,
-      fields:
-        cell === 'all'
-          ? [...(messages.get(message)?.keys() ?? [])]
-          : [...cell.matchAll(/`(\w+)`/g)].map(([, field = '']) => field),
-      verdict,
-      note,
-      part,
-    }),
-  );
-}
-
-const rows = [
-  ...rowsOf('requests', '### In requests', '### In responses alone'),
-  ...rowsOf('responses', '### In responses alone'),
-];
+const asked = reachable(rpcs.map(({ request }) => request));
 
 describe('docs/cri.md', () => {
   it('says of every RPC what it does', () => {
-    const section = document.slice(document.indexOf('## RPCs'), document.indexOf('## Limits'));
-    const told = [...section.matchAll(/^\| `(\w+)` \| \S/gm)].map(([, name]) => name);
+    const told = toldRpcs();
     assert.deepEqual(told.toSorted(), rpcs.map(({ name }) => name).sort());
     assert.equal(told.length, 43);
   });
