@@ -32,8 +32,11 @@ import { startContainer } from './start-container.ts';
 import { status } from './status.ts';
 import { stopContainer } from './stop-container.ts';
 import { stopPodSandbox } from './stop-pod-sandbox.ts';
+import { streamContainerStats } from './stream-container-stats.ts';
 import { streamContainers } from './stream-containers.ts';
 import { streamImages } from './stream-images.ts';
+import { streamPodSandboxMetrics } from './stream-pod-sandbox-metrics.ts';
+import { streamPodSandboxStats } from './stream-pod-sandbox-stats.ts';
 import { streamPodSandboxes } from './stream-pod-sandboxes.ts';
 import { updateContainerResources } from './update-container-resources.ts';
 import { updatePodSandboxResources } from './update-pod-sandbox-resources.ts';
@@ -76,10 +79,13 @@ const runtimeService: Methods<typeof RuntimeServiceService> = {
   reopenContainerLog,
   containerStats,
   listContainerStats,
+  streamContainerStats,
   podSandboxStats,
   listPodSandboxStats,
+  streamPodSandboxStats,
   listMetricDescriptors,
   listPodSandboxMetrics,
+  streamPodSandboxMetrics,
   getContainerEvents,
   checkpointContainer,
   checkpointPod,
