@@ -17,6 +17,8 @@ export interface Settings {
   logLevel: (typeof LOG_LEVELS)[number];
   runtime: RuntimeOptions;
   streaming: StreamServerOptions;
+  /** Where metrics are served, "HOST:PORT"; absent: nowhere. */
+  metricsAddress?: string;
 }
 
 /** What commander hands over: the flags in camel case, text or absent. */
@@ -28,6 +30,7 @@ export interface Flags {
   cgroupDriver?: string;
   logLevel?: string;
   streamAddress?: string;
+  metricsAddress?: string;
   cniConfDir?: string;
   cniBinDir?: string;
 }
@@ -39,6 +42,7 @@ const FLAG_NAMES = {
   cgroupDriver: 'cgroup-driver',
   logLevel: 'log-level',
   streamAddress: 'stream-address',
+  metricsAddress: 'metrics-address',
   cniConfDir: 'cni-conf-dir',
   cniBinDir: 'cni-bin-dir',
 } as const satisfies Record<Exclude<keyof Flags, 'config'>, SettingName>;
@@ -92,6 +96,7 @@ export function loadSettings(flags: Flags): Settings {
       },
     },
     streaming: streamingOptions(given),
+    ...(given['metrics-address'] !== undefined && { metricsAddress: given['metrics-address'] }),
   };
 }
 

@@ -12,5 +12,6 @@ export function withSettings(command: Command): Command {
     .option('--cni-conf-dir <dir>', 'CNI configurations (default: none, the embedded network)')
     .option('--cni-bin-dir <dirs>', 'CNI plugins, directories joined by colons')
     .option('--stream-address <address>', 'HOST:PORT of exec, attach and port-forward')
+    .option('--metrics-address <address>', 'HOST:PORT of metrics for Prometheus (default: none)')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent');
 }

@@ -1,10 +1,14 @@
 import { handlers } from '../cri/handlers.ts';
 import { serveCri } from '../cri/server.ts';
 import type { Logger } from '../observe/logger.ts';
+import { serveMetrics } from '../observe/metrics-server.ts';
+import { addProcessMetrics } from '../observe/process-metrics.ts';
 import { VERSION } from '../observe/version.ts';
 import type { RuntimeContext } from '../runtime/context.ts';
 import { closeRuntime, openRuntime } from '../runtime/open.ts';
+import { isExposed, parseAddress } from '../streaming/address.ts';
 import type { Settings } from './config.ts';
+import { type ServerMetrics, serverMetrics } from './server-metrics.ts';
 
 /**
  * Serves until `stopped` resolves; containers go on. The socket is there first: a server that
@@ -18,17 +22,37 @@ export async function serve(
 ): Promise<void> {
   log.info({ version: VERSION, settings }, 'starting');
   let runtime: RuntimeContext | undefined;
-  const backend = { log, context: () => (runtime?.ready ? runtime : undefined) };
+  const { metrics, called } = serverMetrics(() => runtime);
+  const backend = { log, called, context: () => (runtime?.ready ? runtime : undefined) };
   const server = await serveCri(settings.listen, backend, handlers);
+  let closeMetrics: (() => Promise<void>) | undefined;
   try {
+    closeMetrics = await openMetrics(settings.metricsAddress, metrics, log);
     runtime = await openRuntime(settings.runtime, log);
     log.info({ pods: runtime.sandboxes.list().length }, 'ready');
     await stopped;
   } finally {
     // Streams of events never end by themselves.
     runtime?.events.close();
-    await server.close();
+    await Promise.all([server.close(), closeMetrics?.()]);
     if (runtime) await closeRuntime(runtime);
   }
   log.info({}, 'stopped');
+}
+
+/** Serves metrics where an address is set; returns a function that ends it. */
+async function openMetrics(
+  address: string | undefined,
+  metrics: ServerMetrics['metrics'],
+  log: Logger,
+): Promise<(() => Promise<void>) | undefined> {
+  if (address === undefined) return undefined;
+  if (isExposed({ address })) log.warn({ address }, 'whoever can connect can read the metrics');
+  const server = await serveMetrics(parseAddress(address), metrics);
+  const stopMeasuring = addProcessMetrics(metrics);
+  log.info({ address: server.address }, 'serving metrics');
+  return async () => {
+    stopMeasuring();
+    await server.close();
+  };
 }

@@ -59,6 +59,7 @@ export const settingsSchema = v.strictObject({
   'stream-tls-cert': v.exactOptional(file),
   'stream-tls-key': v.exactOptional(file),
   'stream-idle-timeout-ms': v.exactOptional(milliseconds),
+  'metrics-address': v.exactOptional(tcpAddress),
   'network-bridge': v.exactOptional(linkName),
   'network-subnet': v.exactOptional(subnet4),
   'network-subnet6': v.exactOptional(subnet),

@@ -1,5 +1,10 @@
 /** What unary and streaming calls share: the recovery gate, the signal, the log line. */
-import type { ServerUnaryCall, ServerWritableStream, ServiceError } from '@grpc/grpc-js';
+import {
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
 import { CoracleError } from '../errors.ts';
 import type { Logger } from '../runtime/context.ts';
 import { codeOf, isOwnFault, toServiceError } from './errors.ts';
@@ -7,11 +12,16 @@ import { codeOf, isOwnFault, toServiceError } from './errors.ts';
 /** Fields that tell which object a request is about. Others may hold credentials. */
 const LOGGED_FIELDS = ['podSandboxId', 'containerId', 'runtimeHandler'] as const;
 
+/** A call that is over: its method, its status as "OK" or "NOT_FOUND", and how long it took. */
+export type Called = (method: string, code: string, seconds: number) => void;
+
 /** What is served. */
 export interface Backend<Context> {
   readonly log: Logger;
   /** What every handler gets. Undefined until recovery is done: Unavailable till then (EX-17). */
   context(): Context | undefined;
+  /** Told of every call, for metrics. */
+  readonly called?: Called;
 }
 
 /** A call while it is under way. */
@@ -21,13 +31,23 @@ export interface CallScope {
   failed(error: unknown, fields?: object): ServiceError;
 }
 
-export function beginCall(log: Logger, method: string, request: unknown): CallScope {
+export function beginCall(
+  { log, called }: Pick<Backend<unknown>, 'log' | 'called'>,
+  method: string,
+  request: unknown,
+): CallScope {
   const begin = performance.now();
   const about = { method, ...identify(request) };
+  const over = (code: status) => {
+    const ms = since(begin);
+    called?.(method, status[code], ms / 1000);
+    return ms;
+  };
   return {
-    done: (fields) => log.debug({ ...about, ...fields, ms: since(begin) }, 'call'),
+    done: (fields) => log.debug({ ...about, ...fields, ms: over(status.OK) }, 'call'),
     failed: (error, fields) => {
-      const told = { ...about, ...fields, ms: since(begin), code: codeOf(error) };
+      const code = codeOf(error);
+      const told = { ...about, ...fields, ms: over(code), code };
       const answer = toServiceError(error);
       if (isOwnFault(error)) log.error({ ...told, err: error }, 'call failed');
       else log.info({ ...told, error: answer.details }, 'call refused');

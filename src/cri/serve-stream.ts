@@ -11,7 +11,7 @@ export function serveStream<Context>(
   handler: ServerStreaming<unknown, unknown, Context>,
 ): handleServerStreamingCall<unknown, unknown> {
   return async (call) => {
-    const scope = beginCall(backend.log, method, call.request);
+    const scope = beginCall(backend, method, call.request);
     const signal = signalOf(call);
     let messages = 0;
     try {

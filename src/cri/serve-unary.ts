@@ -9,7 +9,7 @@ export function serveUnary<Context>(
   handler: Unary<unknown, unknown, Context>,
 ): handleUnaryCall<unknown, unknown> {
   return async (call, reply) => {
-    const scope = beginCall(backend.log, method, call.request);
+    const scope = beginCall(backend, method, call.request);
     try {
       const response = await handler(recovered(backend), call.request, signalOf(call));
       reply(null, response);

@@ -77,6 +77,10 @@ export class Monitors {
     return monitor;
   }
 
+  get size(): number {
+    return this.#pods.size;
+  }
+
   find(sandboxId: string): PodMonitor | undefined {
     return this.#pods.get(sandboxId);
   }
