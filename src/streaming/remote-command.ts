@@ -24,6 +24,11 @@ export interface CommandSession {
   readonly signal: AbortSignal;
   readonly log: Logger;
   open(signal: AbortSignal): Promise<ProcessStreams>;
+  /**
+   * Whether the exit code is told. That of a container to which a client was attached is not: it is
+   * in the container's status, and kubectl takes any failure as one of the attach.
+   */
+  readonly tellsExit: boolean;
 }
 
 /**
@@ -38,7 +43,8 @@ export async function runCommand(session: CommandSession): Promise<void> {
     let outcome: CommandOutcome;
     try {
       process = await session.open(signal);
-      outcome = { kind: 'exited', exitCode: await drive(session, process) };
+      const exitCode = await drive(session, process);
+      outcome = { kind: 'exited', exitCode: session.tellsExit ? exitCode : 0 };
     } catch (error) {
       outcome = { kind: 'failed', message: messageOf(error) };
     }

@@ -30,7 +30,8 @@ export function serveSpdyCommand(
     const channels = await streams.wait(aborted(signal));
     if (!channels) return;
     const open = (signal: AbortSignal) => openCommand(context, grant, signal);
-    await runCommand({ channels, version, drainMs, signal, log, open });
+    const tellsExit = grant.kind === 'exec';
+    await runCommand({ channels, version, drainMs, signal, log, open, tellsExit });
   });
 }
 

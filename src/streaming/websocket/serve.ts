@@ -41,7 +41,8 @@ export function serveWebSocketCommand(
   greeted?.write(Buffer.alloc(0));
   return startSession(link, log, (signal) => {
     const open = (signal: AbortSignal) => openCommand(context, grant, signal);
-    return runCommand({ channels, version, drainMs, signal, log, open });
+    const tellsExit = grant.kind === 'exec';
+    return runCommand({ channels, version, drainMs, signal, log, open, tellsExit });
   });
 }
 
