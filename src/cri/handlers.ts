@@ -1,9 +1,11 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
+import { attach } from './attach.ts';
 import type { ServerStreaming, Unary } from './call.ts';
 import { checkpointContainer, checkpointPod, restorePod } from './checkpoint.ts';
 import { containerStats } from './container-stats.ts';
 import { containerStatus } from './container-status.ts';
 import { createContainer } from './create-container.ts';
+import { exec } from './exec.ts';
 import { execSync } from './exec-sync.ts';
 import type { AdminServiceService } from './gen/coracle.ts';
 import type { ImageServiceService, RuntimeServiceService } from './gen/cri.ts';
@@ -20,6 +22,7 @@ import { listPodSandboxMetrics } from './list-pod-sandbox-metrics.ts';
 import { listPodSandboxStats } from './list-pod-sandbox-stats.ts';
 import { podSandboxStats } from './pod-sandbox-stats.ts';
 import { podSandboxStatus } from './pod-sandbox-status.ts';
+import { portForward } from './port-forward.ts';
 import { pullImage } from './pull-image.ts';
 import { pullWithProgress } from './pull-with-progress.ts';
 import { removeContainer } from './remove-container.ts';
@@ -76,6 +79,9 @@ const runtimeService: Methods<typeof RuntimeServiceService> = {
   streamContainers,
   updateContainerResources,
   execSync,
+  exec,
+  attach,
+  portForward,
   reopenContainerLog,
   containerStats,
   listContainerStats,
