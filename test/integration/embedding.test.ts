@@ -1,5 +1,6 @@
 /** The library in a plain program: no server, no gRPC. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -65,6 +66,23 @@ test('raw output is spliced to a file', async () => {
   const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
   assert.equal(lines.length, 100_000);
   assert.equal(lines.at(-1), '100000');
+});
+
+test('an attachment sees, feeds and leaves a container; a port of its pod is reached', async () => {
+  await using pod = await runtime.runPod(quiet);
+  await using container = await pod.createContainer({ image, command: ['cat'], stdin: true });
+  await container.start();
+  {
+    await using first = await container.attach({ stderr: false });
+    assert.equal(first.stderr, null);
+    first.stdin?.write('one\n');
+    assert.equal(String((await once(first.stdout ?? process.stdin, 'data'))[0]), 'one\n');
+  }
+  assert.equal(container.info().state, 'running');
+  await using second = await container.attach();
+  await container.kill('SIGKILL');
+  assert.deepEqual(await second.wait(), { exitCode: 137 });
+  await assert.rejects(pod.forward(9), { kind: 'Unavailable' });
 });
 
 test('exec, signals and the events in their order', async () => {

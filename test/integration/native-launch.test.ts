@@ -198,7 +198,7 @@ describe('launch through a monitor', { skip: isRoot ? false : 'needs root' }, ()
   it('should say hello with the pid that started the socket', async () => {
     const hello = await connection.hello();
     assert.deepEqual(hello, {
-      version: 1,
+      version: 2,
       pid: connection.pid,
       pod: `pod${pods}`,
       hasSandbox: true,
