@@ -11,6 +11,8 @@ import { reopenLog } from '../runtime/reopen-log.ts';
 import { startContainer } from '../runtime/start.ts';
 import { logStdio } from '../runtime/stdio.ts';
 import { signalContainer, stopContainer } from '../runtime/stop.ts';
+import { updateContainerResources } from '../runtime/update-resources.ts';
+import type { LinuxResources } from '../spec/config.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
 import { type ContainerState, stateOf } from '../store/container-status.ts';
 import { Attachment, type AttachOptions } from './attachment.ts';
@@ -147,6 +149,14 @@ export class Container implements AsyncDisposable {
     const { stdin = true, stdout = true, stderr = true, signal } = options;
     const request = { stdin, stdout, stderr, tty: false };
     return new Attachment(await openAttach(this.#ctx, this.id, request, signal));
+  }
+
+  /**
+   * Changes its limits, before or while it runs: all of them or, where the kernel refuses one, none.
+   * What is absent stays; a memory limit or quota of −1 is taken away.
+   */
+  async update(resources: LinuxResources, options: { signal?: AbortSignal } = {}): Promise<void> {
+    await updateContainerResources(this.#ctx, this.id, { resources }, options.signal);
   }
 
   /** Switches its log to a fresh file, after the old one was renamed. */

@@ -7,6 +7,7 @@ import type { Container } from '../store/containers.ts';
 import { applyLimits } from './cgroup/apply.ts';
 import type { RuntimeContext } from './context.ts';
 import { withSignal } from './deferred.ts';
+import type { LiveContainer } from './live.ts';
 import { setOomScoreAdj } from './oom-score.ts';
 
 export interface ResourceUpdate {
@@ -32,10 +33,10 @@ export async function updateContainerResources(
   signal?: AbortSignal,
 ): Promise<void> {
   const container = ctx.containers.get(id);
-  const { updates } = ctx.live.of(container.record.id);
-  const done = updates.run(async () => {
+  const live = ctx.live.of(container.record.id);
+  const done = live.updates.run(async () => {
     throwIfAborted(signal);
-    await update(ctx, container, change);
+    await update(ctx, container, live, change);
   });
   await withSignal(done, signal);
 }
@@ -43,6 +44,7 @@ export async function updateContainerResources(
 async function update(
   ctx: RuntimeContext,
   container: Container,
+  live: LiveContainer,
   { resources: change, annotations = {} }: ResourceUpdate,
 ): Promise<void> {
   const { record, status } = container;
@@ -63,7 +65,7 @@ async function update(
     await status.settle(abandoned);
     throw error;
   }
-  if (scoreChanges) await passOnScore(ctx, container, score);
+  if (scoreChanges) await passOnScore(ctx, container, live, score);
 }
 
 /** The limits that a container has now. */
@@ -85,7 +87,7 @@ export async function resumeUpdate(ctx: RuntimeContext, container: Container): P
     const former = containerResources(resourcesOf(container));
     await applyLimits(ctx, record.cgroupPath, limitsToSet(updating, updating), former);
     await status.settle((now) => updated(now, {}));
-    await passOnScore(ctx, container, oomScoreAdj(updating));
+    await passOnScore(ctx, container, ctx.live.of(record.id), oomScoreAdj(updating));
   } catch (error) {
     ctx.log.warn({ id: record.id, err: error }, 'an interrupted update of limits was given up');
     await status.settle(abandoned);
@@ -99,9 +101,9 @@ export async function resumeUpdate(ctx: RuntimeContext, container: Container): P
 async function passOnScore(
   ctx: RuntimeContext,
   { record, status }: Container,
+  live: LiveContainer,
   score: number,
 ): Promise<void> {
-  const live = ctx.live.of(record.id);
   live.plan = undefined;
   await live.starting;
   const { pid } = status.get();

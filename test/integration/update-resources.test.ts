@@ -173,6 +173,28 @@ test('20 updates at once leave the last one, in the kernel and in the record', a
   await removeContainer(runtime.ctx, id);
 });
 
+test('updates against starts, stops and removals leave the kernel as the record has it', async () => {
+  const quiet = (call: Promise<unknown>) => call.catch(() => {});
+  for (let turn = 0; turn < 100; turn += 1) {
+    const id = await runtime.create(pod, { resources: { memoryLimit: 64 * MiB } });
+    const others = [
+      quiet(startContainer(runtime.ctx, id)),
+      quiet(update(id, { memoryLimit: (turn + 8) * MiB, oomScoreAdj: turn })),
+    ];
+    if (turn % 3 === 1) others.push(quiet(stopContainer(runtime.ctx, id, 0)));
+    if (turn % 3 === 2) others.push(quiet(removeContainer(runtime.ctx, id)));
+    await Promise.all(others);
+    if (runtime.ctx.containers.has(id)) {
+      const { memoryLimit, oomScoreAdj = 0 } = resourcesOf(of(id));
+      assert.equal(memory(id), String(memoryLimit));
+      const { pid, updating } = of(id).status.get();
+      if (pid !== 0) assert.equal(score(pid), String(oomScoreAdj));
+      assert.equal(updating, undefined);
+    }
+    await removeContainer(runtime.ctx, id);
+  }
+});
+
 test('a record that cannot be written takes the limits back', async () => {
   const id = await running({ memoryLimit: 64 * MiB });
   const { status } = of(id);

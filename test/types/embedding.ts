@@ -22,6 +22,7 @@ export async function accepted(): Promise<void> {
     security: { runAsUser: 1000, seccomp: { type: 'unconfined' } },
   });
   await container.start({ stdin: 'ignore', stdout: { raw: 5 }, stderr: 2 });
+  await container.update({ memoryLimit: 64 << 20, cpuQuota: -1 });
   const out: Readable | null = container.stdout;
   out?.resume();
   const { exitCode }: { exitCode: number } = await container.wait();

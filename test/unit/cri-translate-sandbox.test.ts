@@ -77,6 +77,7 @@ describe('a pod sandbox configuration from CRI', () => {
       annotations: { a: 'b' },
       cgroupParent: '/kubepods/burstable/podu',
       sysctls: { 'net.core.somaxconn': '1024' },
+      podResources: { overhead: { cpuShares: 10 }, resources: { memoryLimit: 1 } },
       namespaces: { network: 'node', pid: 'container', ipc: 'node' },
       privileged: true,
     });
