@@ -204,8 +204,8 @@ http {
   };
 }
 
-/** A static program that tells its effective user id, as the suite reads it. */
-function effectiveUidProgram(): Buffer {
+/** A static program that tells its effective user id, as the suite reads it. Takes musl-gcc. */
+export function effectiveUidProgram(): Buffer {
   const dir = mkdtempSync(join(tmpdir(), 'nnp-'));
   try {
     const source = join(dir, 'nnp.c');
