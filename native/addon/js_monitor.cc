@@ -29,6 +29,11 @@ std::vector<uint8_t> entry_request(const Napi::CallbackInfo& info) {
   return encode_bytes(EntryRequest{to_str(id)});
 }
 
+IdMap read_id_map(const JsField& map) {
+  return IdMap{map.get("hostId").u32(),
+               static_cast<uint32_t>(map.get("length").integer(1, UINT32_MAX))};
+}
+
 SandboxSetup read_sandbox(const JsField& setup) {
   SandboxSetup out;
   out.net = setup.get("net").boolean();
@@ -40,6 +45,11 @@ SandboxSetup read_sandbox(const JsField& setup) {
   out.shm_size = static_cast<uint64_t>(setup.get("shmSize").integer(0, int64_t{1} << 53));
   out.root_dir = setup.get("rootDir").string();
   out.exit_dir = setup.get("exitDir").string();
+  const JsField users = setup.get("userNamespace");
+  if (!users.missing()) {
+    out.uids = read_id_map(users.get("uids"));
+    out.gids = read_id_map(users.get("gids"));
+  }
   const JsField sysctls = setup.get("sysctls");
   for (uint32_t i = 0; i < sysctls.length(); i++) {
     const JsField pair = sysctls.at(i);

@@ -162,6 +162,26 @@ void read_execve(const JsField& in, PlanBuilder& out) {
                  static_cast<uint32_t>(env.size()), to_bytes(variables)});
 }
 
+void read_act_as_pod_root(const JsField&, PlanBuilder& out) { out.add(ActAsPodRoot{}); }
+
+void read_join_user_namespace(const JsField& in, PlanBuilder& out) {
+  out.add(JoinUserNamespace{in.get("flags").u32()});
+}
+
+void read_image_mount(const JsField& in, PlanBuilder& out) {
+  const std::vector<std::string> lower = in.get("lower").strings();
+  if (lower.empty() || lower.size() > UINT16_MAX) in.get("lower").wrong("a list of 1 to 65535");
+  const std::vector<uint8_t> encoded = encode_strings(lower);
+  const std::string path = in.get("subPath").string(), target = in.get("target").string();
+  out.add(ImageMount{static_cast<uint16_t>(lower.size()), to_bytes(encoded), to_str(path),
+                     to_str(target), flags64(in.get("attributes"))});
+}
+
+void read_lsm_profile(const JsField& in, PlanBuilder& out) {
+  const std::string module = in.get("module").string(), value = in.get("value").string();
+  out.add(LsmProfile{to_str(module), to_str(value)});
+}
+
 struct StepReader {
   std::string_view name;
   Op op;
@@ -195,8 +215,12 @@ constexpr StepReader kReaders[] = {
     {"cwd", Op::kCwd, read_cwd},
     {"umask", Op::kUmask, read_umask},
     {"execve", Op::kExecve, read_execve},
+    {"actAsPodRoot", Op::kActAsPodRoot, read_act_as_pod_root},
+    {"joinUserNamespace", Op::kJoinUserNamespace, read_join_user_namespace},
+    {"imageMount", Op::kImageMount, read_image_mount},
+    {"lsmProfile", Op::kLsmProfile, read_lsm_profile},
 };
-static_assert(std::size(kReaders) == static_cast<size_t>(Op::kExecve));
+static_assert(std::size(kReaders) == static_cast<size_t>(Op::kLsmProfile));
 
 }  // namespace
 

@@ -32,6 +32,8 @@ Failure open_sandbox(SandboxMessage& message) {
   request.shm_size = setup.shm_size;
   request.sysctl_count = static_cast<uint16_t>(setup.sysctls.size());
   request.sysctls = to_bytes(encoded);
+  request.uids = setup.uids;
+  request.gids = setup.gids;
   message.body = encode_bytes(request);
   message.fds.push_back(std::move(root));
   message.fds.push_back(std::move(exits));

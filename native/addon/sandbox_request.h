@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "native/addon/failure.h"
+#include "native/plan/protocol.h"
 #include "native/sys/fd.h"
 
 namespace coracle {
@@ -21,6 +22,7 @@ struct SandboxSetup {
   uint64_t shm_size = 0;  // bytes
   std::vector<std::pair<std::string, std::string>> sysctls;
   std::string root_dir, exit_dir;
+  IdMap uids, gids;  // length 0: no user namespace
 };
 
 struct SandboxMessage {

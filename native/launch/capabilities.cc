@@ -25,6 +25,14 @@ Error limit_bounding_set(uint64_t keep, uint64_t* known) {
 
 }  // namespace
 
+Error restore_capabilities() {
+  sys::CapabilitySets sets;
+  if (sys::capget(&sets) != 0) return failed("read capabilities");
+  sets.effective = sets.permitted;
+  if (sys::capset(sets) != 0) return failed("set capabilities");
+  return {};
+}
+
 Error run(const Capabilities& step, Child&) {
   sys::CapabilitySets sets;
   if (sys::capget(&sets) != 0) return failed("read capabilities");

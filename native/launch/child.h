@@ -20,12 +20,13 @@ struct Child {
   int stdio[3] = {-1, -1, -1};
 
   int report_fd = -1;
-  int wake_fd = -1;      // -1 with kStartAtOnce
-  int shm_tree = -1;     // detached clone of the pod's /dev/shm
-  int null_tree = -1;    // detached clone of a /dev/null, or -1
-  int empty_tree = -1;   // the empty tmpfs over masked directories, once there is one
-  int root = -1;         // the container's root, once there is one
-  uint32_t umask = 022;  // of the program; the steps run with 0
+  int wake_fd = -1;                 // -1 with kStartAtOnce
+  int shm_tree = -1;                // detached clone of the pod's /dev/shm
+  int null_tree = -1;               // detached clone of a /dev/null, or -1
+  int empty_tree = -1;              // the empty tmpfs over masked directories, once there is one
+  int root = -1;                    // the container's root, once there is one
+  uint32_t fs_uid = 0, fs_gid = 0;  // to whom belongs what the child makes; the host's ids
+  uint32_t umask = 022;             // of the program; the steps run with 0
   bool settled = false;
 
   Report report;  // what the steps find out: ids and warnings
@@ -42,6 +43,10 @@ struct Child {
 // filter is loaded, which may forbid the call, or else before parking. The parent death signal
 // stays: a program ends with its monitor.
 void settle(Child& child);
+
+// Makes every permitted capability effective again, after a change of identity that has emptied
+// or cut the effective set.
+Error restore_capabilities();
 
 // The steps, in the order of Op. Each does exactly what its struct in native/plan/steps.h says.
 Error run(const JoinCgroup& step, Child& child);
@@ -69,6 +74,10 @@ Error run(const NoNewPrivs& step, Child& child);
 Error run(const Seccomp& step, Child& child);
 Error run(const Cwd& step, Child& child);
 Error run(const Umask& step, Child& child);
+Error run(const ImageMount& step, Child& child);
+Error run(const LsmProfile& step, Child& child);
+Error run(const ActAsPodRoot& step, Child& child);
+Error run(const JoinUserNamespace& step, Child& child);
 // Reports kReady, parks, and replaces the process; returns only on failure.
 Error run(const Execve& step, Child& child);
 

@@ -102,6 +102,12 @@ Error launch(const PodContext& context, const LaunchPlan& plan, const int* fds, 
   if (Error error = decode_program(plan, fd_count, {pointers, kPointers}, &program); !error.ok()) {
     return error;
   }
+  // A process that stays outside would hold the host's privileges in a pod that must not.
+  const bool user_namespace = context.userns_fd >= 0;
+  if (program.joins_user_namespace != user_namespace ||
+      program.acts_as_pod_root != user_namespace) {
+    return Error{EINVAL, "decode plan", "user namespace"};
+  }
   ChildEnds child_ends;
   MonitorEnds monitor_ends;
   bool parks = (plan.flags & kStartAtOnce) == 0;

@@ -11,8 +11,8 @@
 namespace coracle {
 namespace {
 
-// A namespace that a launch may make or join. PID namespaces have PidMode; user namespaces would
-// need id maps, which the plan does not have.
+// A namespace that a launch may make or join. PID namespaces have PidMode; the user namespace is
+// the pod's and has a step of its own.
 constexpr uint64_t kNamespaces = sys::kCloneNewNs | sys::kCloneNewCgroup | sys::kCloneNewUts |
                                  sys::kCloneNewIpc | sys::kCloneNewNet;
 constexpr uint32_t kKnownFlags =
@@ -45,6 +45,10 @@ bool is_data_path(const Str& path) {
   return path.size != 0 && path.size < kMaxPath && path.data[0] != '/' && !has_dotdot(path);
 }
 
+bool are_layers(Bytes list, uint16_t count) {
+  return count > 0 && count <= kMaxLowers && for_each_string(list, count, is_data_path);
+}
+
 bool starts_with(const char* text, const char* prefix) {
   return strncmp(text, prefix, strlen(prefix)) == 0;
 }
@@ -75,8 +79,7 @@ class Checker {
   }
   Error operator()(const Overlay& step) {
     if (Error error = take_root(); !error.ok()) return error;
-    if (step.lower_count == 0 || step.lower_count > kMaxLowers) return rule("overlay layers");
-    if (!for_each_string(step.lower, step.lower_count, is_data_path)) return rule("overlay layers");
+    if (!are_layers(step.lower, step.lower_count)) return rule("overlay layers");
     if (step.upper.empty() != step.work.empty()) return rule("overlay work directory");
     if (step.upper.empty()) return {};
     return check(is_data_path(step.upper) && is_data_path(step.work), "overlay directories");
@@ -163,11 +166,40 @@ class Checker {
     if (!path || (step.create != 0 && has_dotdot(step.path))) return rule("working directory");
     return check(inside_, "working directory before the root");
   }
+  Error operator()(const ActAsPodRoot&) {
+    if (out_->acts_as_pod_root || out_->joins_user_namespace) return rule("act as root of the pod");
+    // Of layers that are id-mapped, only a root that is mounted by their owner can be written to.
+    if (root_ && !exec()) return rule("act as root of the pod after the root file system");
+    out_->acts_as_pod_root = true;
+    return {};
+  }
+  Error operator()(const JoinUserNamespace& step) {
+    if (out_->joins_user_namespace || user_ || capabilities_) return rule("join of user namespace");
+    out_->joins_user_namespace = true;
+    if ((step.flags & ~(sys::kCloneNewNs | sys::kCloneNewCgroup)) != 0)
+      return rule("unshare flags");
+    return check(inside_, "user namespace before the root");
+  }
   Error operator()(const Umask& step) { return check(step.mask <= 0777, "umask"); }
   Error operator()(const Execve& step) {
     if (!last_) return rule("execve before the last step");
     executes_ = true;
     return pointers(step);
+  }
+
+  Error operator()(const ImageMount& step) {
+    if (!are_layers(step.lower, step.lower_count)) return rule("image layers");
+    if (step.sub_path.size >= kMaxPath || has_dotdot(step.sub_path)) return rule("image path");
+    // The data directory is outside.
+    if (inside_) return rule("image after the pivot");
+    return target(step.target);
+  }
+  Error operator()(const LsmProfile& step) {
+    if (step.module.empty() || step.module.size > kMaxModule) return rule("security module");
+    for (const char* c = step.module.data; *c != 0; ++c) {
+      if (*c < 'a' || *c > 'z') return rule("security module");
+    }
+    return check(!step.value.empty() && step.value.size < kMaxPath, "security profile");
   }
 
   Error header() {

@@ -10,6 +10,7 @@ namespace coracle {
 inline constexpr uint32_t kMaxSteps = 4096;
 inline constexpr size_t kMaxPath = 4096;     // PATH_MAX, with the NUL
 inline constexpr uint32_t kMaxLowers = 500;  // OVL_MAX_STACK of fs/overlayfs
+inline constexpr size_t kMaxModule = 32;     // of a security module's name
 
 // Room for the pointers of argv and envp, given by the caller.
 struct PointerArena {
@@ -27,6 +28,8 @@ struct Program {
   Str created_cwd;                    // path of a Cwd step with `create`; empty: none
   bool has_pod_shm = false;
   bool has_mask = false;
+  bool acts_as_pod_root = false;
+  bool joins_user_namespace = false;
 };
 
 // Checks the plan as a whole and fills `out`. What it promises to the child: every step is known

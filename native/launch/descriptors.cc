@@ -44,8 +44,9 @@ void drop_foreign_descriptors(const Child& child) {
   Kept kept;
   for (size_t i = 0; i < child.fd_count; ++i) kept.add(child.fds[i]);
   for (int fd : child.stdio) kept.add(fd);
-  for (int fd : {child.report_fd, child.wake_fd, child.shm_tree, child.null_tree,
-                 child.parent_pidfd, child.context->proc_fd, child.context->devnull_fd}) {
+  for (int fd :
+       {child.report_fd, child.wake_fd, child.shm_tree, child.null_tree, child.parent_pidfd,
+        child.context->proc_fd, child.context->devnull_fd, child.context->userns_fd}) {
     kept.add(fd);
   }
   kept.close_all_others();
@@ -75,7 +76,7 @@ void drop_used_descriptors(const Child& child) {
   kept.close_all_others();
 }
 
-void own_stdio(const Child& child, uint32_t uid) {
+void own_stdio(const Child& child, uint32_t uid, uint32_t gid) {
   bool terminal = (child.plan->flags & kTerminal) != 0;
   for (int fd = 0; fd < 3; ++fd) {
     struct statfs fs;
@@ -83,7 +84,7 @@ void own_stdio(const Child& child, uint32_t uid) {
     // Only pipes without a name: a FIFO of the host's file system keeps its owner.
     if (static_cast<long>(fs.f_type) != kPipeFs && !terminal) continue;
     // A refusal is no failure: the program still writes to the descriptor it has.
-    (void)!fchown(fd, uid, static_cast<gid_t>(-1));
+    (void)!fchown(fd, uid, gid);
   }
 }
 

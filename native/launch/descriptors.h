@@ -18,8 +18,8 @@ void drop_used_descriptors(const Child& child);
 
 // Gives anonymous pipes, or the container's own terminal, of stdio to `uid`, so that an
 // unprivileged program may reopen them as /dev/stdout. Files and the devices of the host stay as
-// they are: they are not the container's.
-void own_stdio(const Child& child, uint32_t uid);
+// they are: they are not the container's. UINT32_MAX leaves the group.
+void own_stdio(const Child& child, uint32_t uid, uint32_t gid = UINT32_MAX);
 
 }  // namespace coracle
 

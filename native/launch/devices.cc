@@ -16,7 +16,7 @@ Error run(const Mkdir& step, Child& child) {
   if (!make_directories(child.root, step.target.data, step.mode, &made)) {
     return failed("mkdir", step.target.data);
   }
-  if (!made || (step.uid == 0 && step.gid == 0)) return {};
+  if (!made || (step.uid == child.fs_uid && step.gid == child.fs_gid)) return {};
   Fd directory(open_in_root(child.root, step.target.data, O_RDONLY | O_DIRECTORY));
   // chown(2) clears set-id bits, so that the mode is set again.
   if (!directory || fchown(directory.get(), step.uid, step.gid) != 0 ||
@@ -45,7 +45,7 @@ Error run(const Mknod& step, Child& child) {
     }
     return {};
   }
-  if ((step.uid != 0 || step.gid != 0) &&
+  if ((step.uid != child.fs_uid || step.gid != child.fs_gid) &&
       fchownat(directory.get(), parent.name, step.uid, step.gid, AT_SYMLINK_NOFOLLOW) != 0) {
     return failed("chown", step.target.data);
   }

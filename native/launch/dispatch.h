@@ -72,6 +72,14 @@ Error dispatch(Op op, Bytes payload, Visit&& visit) {
       return visit_step<Umask>(payload, visit);
     case Op::kExecve:
       return visit_step<Execve>(payload, visit);
+    case Op::kImageMount:
+      return visit_step<ImageMount>(payload, visit);
+    case Op::kLsmProfile:
+      return visit_step<LsmProfile>(payload, visit);
+    case Op::kActAsPodRoot:
+      return visit_step<ActAsPodRoot>(payload, visit);
+    case Op::kJoinUserNamespace:
+      return visit_step<JoinUserNamespace>(payload, visit);
   }
   return Error{EINVAL, "decode plan", "unknown step"};
 }

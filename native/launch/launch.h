@@ -15,6 +15,9 @@ namespace coracle {
 // path: a descriptor opened by the monitor belongs to the monitor's mount namespace, and an
 // overlay takes no layer of a namespace other than the caller's (Linux 5.14).
 inline constexpr char kDataDir[] = "/data";
+// The same directory with the id maps of the pod's user namespace: layers that belong to root on
+// the disk belong to the pod's root here, and are shared with all other pods.
+inline constexpr char kMappedDataDir[] = "/mapped";
 
 // Owned by the monitor. Descriptors are close-on-exec; a launch closes none of them.
 struct PodContext {
@@ -24,7 +27,10 @@ struct PodContext {
   int pod_pidns_fd = -1;   // PID namespace of the pod's reaper, or -1
   int self_pidns_fd = -1;  // PID namespace of the monitor
   int devnull_fd = -1;     // /dev/null, open for reading and writing
-  const char* rootfs_dir = "/rootfs";  // empty directory where a child attaches its root
+  int userns_fd = -1;      // the pod's user namespace, or -1: it has the monitor's
+  uint32_t root_uid = 0, root_gid = 0;  // what root of that namespace is in the host
+  const char* data_dir = kDataDir;      // or kMappedDataDir
+  const char* rootfs_dir = "/rootfs";   // empty directory where a child attaches its root
 };
 
 // A process that has been cloned. The receiver owns the descriptors.

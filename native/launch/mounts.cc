@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include "native/launch/child.h"
 #include "native/launch/mount_options.h"
@@ -32,6 +33,27 @@ Fd open_target(const Child& child, const Mount& step) {
   }
   return Fd(sys::openat2(child.root, step.target.data, O_PATH, 0,
                          sys::kResolveInRoot | sys::kResolveNoSymlinks));
+}
+
+// EINVAL is the kernel's word for a file system, of the tree's, that takes no id map.
+Error map_ids(int tree, const Child& child, const char* source) {
+  sys::MountAttr mapped;
+  mapped.set = sys::kMountAttrIdmap;
+  mapped.userns_fd = static_cast<uint64_t>(child.context->userns_fd);
+  if (child.context->userns_fd < 0) return Error{EINVAL, "map ids without user namespace", source};
+  if (sys::mount_setattr(tree, "", sys::kAtEmptyPath | sys::kAtRecursive, mapped) != 0) {
+    return failed("map ids (file system must allow it)", source);
+  }
+  return {};
+}
+
+// devpts gives its directory and its multiplexer to the host's root, whoever mounts it.
+Error own_devpts(int tree, const Child& child, const char* path) {
+  if (fchownat(tree, "", child.fs_uid, child.fs_gid, AT_EMPTY_PATH) != 0 ||
+      fchownat(tree, "ptmx", child.fs_uid, child.fs_gid, 0) != 0) {
+    return failed("chown", path);
+  }
+  return {};
 }
 
 }  // namespace
@@ -83,6 +105,9 @@ Error run(const Mount& step, Child& child) {
   }
   Fd tree(sys::fsmount(fs.get(), step.attributes));
   if (!tree) return failed("mount", path);
+  if (child.fs_uid != 0 && strcmp(step.type.data, "devpts") == 0) {
+    if (Error owned = own_devpts(tree.get(), child, path); !owned.ok()) return owned;
+  }
   return attach(tree.get(), target.get(), path);
 }
 
@@ -92,11 +117,14 @@ Error run(const Bind& step, Child& child) {
   Fd target(make_target(child.root, path, step.kind));
   if (!target) return failed("open mount target", path);
   sys::MountAttr attributes;
-  attributes.set = step.attributes_set;
+  attributes.set = step.attributes_set & ~sys::kMountAttrIdmap;
   attributes.clear = step.attributes_clear;
   // The access time modes are one field: the kernel sets one only where all are cleared.
   if ((attributes.set & sys::kMountAttrAtimeMask) != 0) {
     attributes.clear |= sys::kMountAttrAtimeMask;
+  }
+  if ((step.attributes_set & sys::kMountAttrIdmap) != 0) {
+    if (Error error = map_ids(tree, child, step.source.data); !error.ok()) return error;
   }
   if (attributes.set != 0 || attributes.clear != 0) {
     unsigned flags = sys::kAtEmptyPath | (step.recursive_attributes != 0 ? sys::kAtRecursive : 0);

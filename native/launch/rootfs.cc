@@ -1,9 +1,10 @@
-// Overlay, RootBind, Pivot: the container's root file system.
+// Overlay, RootBind, Pivot: the container's root file system. ImageMount: those of other images.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -16,14 +17,14 @@
 namespace coracle {
 namespace {
 
-// Puts a detached mount on the empty directory of the child's copy of the monitor's namespace.
-// The descriptor is the root from here on.
-Error attach_root(Fd tree, Child& child) {
+// Puts a detached mount on the directory that the child's copy of the monitor's namespace has for
+// it. The descriptor is the root of the mount from here on.
+Error attach_root(Fd tree, const Child& child, int* root) {
   if (sys::move_mount(tree.get(), "", AT_FDCWD, child.context->rootfs_dir,
                       sys::kMoveMountFromEmptyPath) != 0) {
     return failed("attach root", child.context->rootfs_dir);
   }
-  child.root = tree.release();
+  *root = tree.release();
   return {};
 }
 
@@ -85,7 +86,7 @@ bool takes_single_layers() {
 
 // Layer by layer, without the limit of one page. `supported` becomes false where the first
 // "lowerdir+" is not understood.
-Error overlay_by_layers(const Overlay& step, Child& child, bool* supported) {
+Error overlay_by_layers(const Overlay& step, const Child& child, int* root, bool* supported) {
   Fd fs(sys::fsopen("overlay"));
   if (!fs) return failed("mount overlay", step.upper.data);
   Error error;
@@ -111,10 +112,10 @@ Error overlay_by_layers(const Overlay& step, Child& child, bool* supported) {
   }
   Fd tree(sys::fsmount(fs.get(), 0));
   if (!tree) return failed("mount overlay", step.upper.data);
-  return attach_root(static_cast<Fd&&>(tree), child);
+  return attach_root(static_cast<Fd&&>(tree), child, root);
 }
 
-Error overlay_by_string(const Overlay& step, Child& child) {
+Error overlay_by_string(const Overlay& step, const Child& child, int* root) {
   OptionString data;
   data.text("lowerdir=");
   bool first = true;
@@ -146,13 +147,13 @@ Error overlay_by_string(const Overlay& step, Child& child) {
     });
     return error;
   }
-  child.root = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (child.root < 0) return failed("open root", target);
+  *root = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (*root < 0) return failed("open root", target);
   return {};
 }
 
 // overlayfs refuses a single layer without an upper directory; a bind mount is the same thing.
-Error bind_only_layer(const Overlay& step, Child& child) {
+Error bind_only_layer(const Overlay& step, const Child& child, int* root) {
   Error error;
   for_each_string(step.lower, step.lower_count, [&](const Str& lower) {
     Fd tree(sys::open_tree(AT_FDCWD, lower.data, sys::kOpenTreeClone));
@@ -161,35 +162,81 @@ Error bind_only_layer(const Overlay& step, Child& child) {
     if (!tree || sys::mount_setattr(tree.get(), "", sys::kAtEmptyPath, readonly) != 0) {
       error = failed("mount layer", lower.data);
     } else {
-      error = attach_root(static_cast<Fd&&>(tree), child);
+      error = attach_root(static_cast<Fd&&>(tree), child, root);
     }
     return error.ok();
   });
   return error;
 }
 
-}  // namespace
-
-Error run(const Overlay& step, Child& child) {
+// Mounts layers on the directory for roots, over what is there; `root` becomes the descriptor.
+Error mount_layers(const Overlay& step, const Child& child, int* root) {
   // Layers are relative: they keep the option string short, and overlayfs accepts none from
   // outside the child's own mount namespace, as those of an inherited descriptor would be.
-  if (chdir(kDataDir) != 0) return failed("chdir", kDataDir);
+  const char* data = child.context->data_dir;
+  if (chdir(data) != 0) return failed("chdir", data);
   Error error;
   if (step.lower_count == 1 && step.upper.empty()) {
-    error = bind_only_layer(step, child);
+    error = bind_only_layer(step, child, root);
   } else {
     bool supported = takes_single_layers();
-    if (supported) error = overlay_by_layers(step, child, &supported);
-    if (!supported) error = overlay_by_string(step, child);
+    if (supported) error = overlay_by_layers(step, child, root, &supported);
+    if (!supported) error = overlay_by_string(step, child, root);
   }
   if (error.ok() && chdir("/") != 0) error = failed("chdir", "/");
   return error;
 }
 
+// Trades a mounted image for a mount of what is at `path` in it. Only what is mounted in the own
+// namespace can be cloned before Linux 6.15, so the image is mounted first and let go of then.
+Error take_sub_path(const Str& path, Fd* image, TargetKind* kind) {
+  Fd found(open_in_root(image->get(), path.data, O_PATH));
+  struct stat status;
+  if (!found || fstat(found.get(), &status) != 0) return failed("open image path", path.data);
+  *kind = S_ISDIR(status.st_mode) ? TargetKind::kDirectory : TargetKind::kFile;
+  Fd tree(sys::open_tree(found.get(), "", sys::kOpenTreeClone | sys::kAtEmptyPath));
+  if (!tree) return failed("open image path", path.data);
+  if (fchdir(image->get()) != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) {
+    return failed("let go of image", path.data);
+  }
+  *image = static_cast<Fd&&>(tree);
+  return {};
+}
+
+}  // namespace
+
+Error run(const Overlay& step, Child& child) { return mount_layers(step, child, &child.root); }
+
+Error run(const ImageMount& step, Child& child) {
+  Overlay layers;
+  layers.lower_count = step.lower_count;
+  layers.lower = step.lower;
+  int mounted = -1;
+  const char* path = step.target.data;
+  if (Error error = mount_layers(layers, child, &mounted); !error.ok()) return error;
+  Fd image(mounted);
+  TargetKind kind = TargetKind::kDirectory;
+  if (!step.sub_path.empty()) {
+    if (Error error = take_sub_path(step.sub_path, &image, &kind); !error.ok()) return error;
+  }
+  sys::MountAttr attributes;
+  attributes.set = step.attributes | sys::kMountAttrReadonly;
+  if (sys::mount_setattr(image.get(), "", sys::kAtEmptyPath, attributes) != 0) {
+    return failed("set mount attributes", path);
+  }
+  Fd target(make_target(child.root, path, kind));
+  if (!target) return failed("open mount target", path);
+  if (sys::move_mount(image.get(), "", target.get(), "",
+                      sys::kMoveMountFromEmptyPath | sys::kMoveMountToEmptyPath) != 0) {
+    return failed("mount image", path);
+  }
+  return {};
+}
+
 Error run(const RootBind& step, Child& child) {
   int tree = fcntl(child.fd(step.fd), F_DUPFD_CLOEXEC, 3);
   if (tree < 0) return failed("attach root", step.path.data);
-  Error error = attach_root(Fd(tree), child);
+  Error error = attach_root(Fd(tree), child, &child.root);
   if (!error.ok()) return Error{error.code, error.step, step.path.data};
   sys::MountAttr isolated;
   isolated.propagation = MS_PRIVATE;

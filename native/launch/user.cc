@@ -16,17 +16,6 @@
 namespace coracle {
 namespace {
 
-// The change of the user has emptied the effective set. What is left to do takes it: a working
-// directory may be closed to the user, a filter without no_new_privs takes CAP_SYS_ADMIN, the
-// bounding set CAP_SETPCAP.
-Error restore_capabilities() {
-  sys::CapabilitySets sets;
-  if (sys::capget(&sets) != 0) return failed("read capabilities");
-  sets.effective = sets.permitted;
-  if (sys::capset(sets) != 0) return failed("set capabilities");
-  return {};
-}
-
 // A file that is missing or not a regular one (a FIFO would block the launch) counts as empty, as
 // images without any users are common.
 Fd open_database(const Child& child, const char* path) {
@@ -74,6 +63,11 @@ Error collect_groups(const User& step, const Child& child, const PasswdEntry* us
   return fits ? Error{} : Error{E2BIG, "set groups of user", step.user.data};
 }
 
+// EINVAL is the kernel's word for an id that the user namespace does not have.
+Error refused(const char* what, const User& step) {
+  return failed(errno == EINVAL ? "map ids of user" : what, step.user.data);
+}
+
 void set_home(Child& child, const char* home) {
   if (child.program->home_slot == nullptr) return;
   if (home[0] == 0) home = "/";
@@ -98,10 +92,12 @@ Error run(const User& step, Child& child) {
 
   // Groups before the user, while CAP_SETGID is still effective. The capabilities stay until the
   // Capabilities step cuts them to what the program gets.
-  if (sys::setgroups(groups.count, groups.ids) != 0) return failed("set groups");
-  if (sys::setresgid(gid) != 0) return failed("set group");
+  if (sys::setgroups(groups.count, groups.ids) != 0) return refused("set groups", step);
+  if (sys::setresgid(gid) != 0) return refused("set group", step);
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return failed("keep capabilities");
-  if (sys::setresuid(entry.uid) != 0) return failed("set user");
+  if (sys::setresuid(entry.uid) != 0) return refused("set user", step);
+  // What is left to do takes them: a working directory may be closed to the user, a filter without
+  // no_new_privs takes CAP_SYS_ADMIN, the bounding set CAP_SETPCAP.
   if (Error kept = restore_capabilities(); !kept.ok()) return kept;
   // A change of identity clears the death signal, prctl(2); see prepare() in child.cc.
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return failed("set death signal");

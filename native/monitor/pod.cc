@@ -27,21 +27,32 @@ Error open_proc(Pod* pod) {
   return {};
 }
 
-Error enter_namespaces(const SandboxRequest& request, const FdList& fds) {
+// The namespaces, and the sysctls in them.
+Error enter_namespaces(const SandboxRequest& request, const FdList& fds, Pod* pod) {
   constexpr uint32_t kAllowed = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
   if ((request.unshare_flags & ~kAllowed) != 0) return Error{EINVAL, "unshare namespaces", ""};
   if (request.net_fd >= 0) {
     if ((request.unshare_flags & CLONE_NEWNET) != 0) return Error{EINVAL, "join network", ""};
     if (sys::setns(fds.at(request.net_fd), CLONE_NEWNET) != 0) return failed("join network");
   }
-  if (request.unshare_flags != 0 && unshare(static_cast<int>(request.unshare_flags)) != 0) {
+  if ((request.uids.length != 0) != (request.gids.length != 0)) {
+    return Error{EINVAL, "make user namespace", ""};
+  }
+  const bool own_users = request.uids.length != 0;
+  if (own_users) {
+    if (Error error = make_user_namespace(request, pod); !error.ok()) return error;
+  } else if (request.unshare_flags != 0 && unshare(static_cast<int>(request.unshare_flags)) != 0) {
     return failed("unshare namespaces");
   }
   if ((request.unshare_flags & CLONE_NEWUTS) != 0 && !request.hostname.empty() &&
       sethostname(request.hostname.data, request.hostname.size) != 0) {
     return failed("set hostname", request.hostname.data);
   }
-  return (request.unshare_flags & CLONE_NEWNET) != 0 ? raise_loopback() : Error{};
+  if ((request.unshare_flags & CLONE_NEWNET) != 0) {
+    if (Error error = raise_loopback(); !error.ok()) return error;
+  }
+  if (own_users) return {};
+  return write_sysctls(pod->proc.get(), request.sysctl_count, request.sysctls);
 }
 
 }  // namespace
@@ -56,9 +67,8 @@ Error make_pod(const SandboxRequest& request, FdList& fds, Pod* pod) {
   pod->devnull.reset(open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY));
   if (!pod->devnull) return failed("open", "/dev/null");
   Error error = open_proc(pod);
-  if (error.ok()) error = enter_root(fds.at(0), request.shm_size, pod);
-  if (error.ok()) error = enter_namespaces(request, fds);
-  if (error.ok()) error = write_sysctls(pod->proc.get(), request.sysctl_count, request.sysctls);
+  if (error.ok()) error = enter_root(fds.at(0), request, pod);
+  if (error.ok()) error = enter_namespaces(request, fds, pod);
   if (error.ok() && (request.flags & kSharedPid) != 0) error = start_reaper(pod);
   if (!error.ok()) return error;
   pod->context.data_fd = pod->data.get();

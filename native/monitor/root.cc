@@ -43,7 +43,7 @@ Error pivot_into(int root) {
 
 }  // namespace
 
-Error enter_root(int data_tree, uint64_t shm_size, Pod* pod) {
+Error enter_root(int data_tree, const SandboxRequest& request, Pod* pod) {
   if (unshare(CLONE_NEWNS) != 0) return failed("unshare mount namespace");
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return failed("make mounts private");
@@ -65,13 +65,17 @@ Error enter_root(int data_tree, uint64_t shm_size, Pod* pod) {
   }
   pod->data.reset(open(kDataDir, O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!pod->data) return failed("open", kDataDir);
-  if (shm_size == 0) return {};
+  if (request.shm_size == 0) return {};
   char size[24];
-  snprintf(size, sizeof(size), "%llu", static_cast<unsigned long long>(shm_size));
+  snprintf(size, sizeof(size), "%llu", static_cast<unsigned long long>(request.shm_size));
   error =
       make_tmpfs("shm", size, "1777",
                  sys::kMountAttrNosuid | sys::kMountAttrNodev | sys::kMountAttrNoexec, &pod->shm);
   if (!error.ok()) return error;
+  if (request.uids.length != 0 &&
+      fchownat(pod->shm.get(), "", request.uids.host, request.gids.host, AT_EMPTY_PATH) != 0) {
+    return failed("chown", "shm");
+  }
   if (sys::move_mount(pod->shm.get(), "", AT_FDCWD, "/shm", sys::kMoveMountFromEmptyPath) != 0) {
     return failed("attach shm");
   }

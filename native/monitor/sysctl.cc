@@ -25,7 +25,9 @@ bool to_path(const Str& name, char path[kMaxPath]) {
   return true;
 }
 
-Error write_one(int proc_fd, const Str& name, const Str& value) {
+}  // namespace
+
+Error write_sysctl(int proc_fd, const Str& name, const Str& value) {
   char path[kMaxPath];
   if (!to_path(name, path)) return Error{EINVAL, "set sysctl", name.data};
   const Fd file(
@@ -35,15 +37,13 @@ Error write_one(int proc_fd, const Str& name, const Str& value) {
   return written == static_cast<ssize_t>(value.size) ? Error{} : failed("set sysctl", name.data);
 }
 
-}  // namespace
-
 Error write_sysctls(int proc_fd, uint16_t count, Bytes sysctls) {
   Reader reader(sysctls.data, sysctls.size);
   for (uint16_t place = 0; place < count; ++place) {
     Str name, value;
     reader(name), reader(value);
     if (!reader.ok()) return Error{EINVAL, "decode sysctls", ""};
-    const Error error = write_one(proc_fd, name, value);
+    const Error error = write_sysctl(proc_fd, name, value);
     if (!error.ok()) return error;
   }
   return reader.done() ? Error{} : Error{EINVAL, "decode sysctls", ""};

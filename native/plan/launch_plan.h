@@ -108,6 +108,10 @@ enum class Op : uint16_t {
   kCwd = 24,
   kUmask = 25,
   kExecve = 26,
+  kActAsPodRoot = 27,
+  kJoinUserNamespace = 28,
+  kImageMount = 29,
+  kLsmProfile = 30,
 };
 
 }  // namespace coracle

@@ -80,6 +80,12 @@ enum SandboxFlags : uint32_t {
   kAttached = 1u << 1,   // end the pod when the owner's connection closes
 };
 
+// One line of a map of user_namespaces(7), for the ids from 0 on. Length 0: no map.
+struct IdMap {
+  uint32_t host = 0;  // what id 0 of the namespace is in the host
+  uint32_t length = 0;
+};
+
 // fds[0]: a detached tree (open_tree) of the runtime's --root; fds[1]: the directory for exit
 // records; fds[2], only where net_fd says so: a network namespace to join instead of making one.
 struct SandboxRequest {
@@ -90,11 +96,14 @@ struct SandboxRequest {
   uint64_t shm_size = 0;  // bytes of the pod's /dev/shm; 0: none is made
   uint16_t sysctl_count = 0;
   Bytes sysctls;  // sysctl_count × { Str name; Str value }
+  // Both or none: a user namespace for the pod, which owns the namespaces of `unshare_flags`.
+  IdMap uids, gids;
 };
 template <typename A>
 void fields(A& a, auto& s, SandboxRequest*) {
   a(s.unshare_flags), a(s.flags), a(s.net_fd), a(s.hostname), a(s.shm_size);
   a(s.sysctl_count), a(s.sysctls);
+  a(s.uids.host), a(s.uids.length), a(s.gids.host), a(s.gids.length);
 }
 
 struct SandboxReply {

@@ -92,7 +92,8 @@ void fields(A& a, auto& s, Mount*) {
 
 enum class TargetKind : uint8_t { kDirectory = 0, kFile = 1 };
 
-// Attaches a detached tree of the host at `target`.
+// Attaches a detached tree of the host at `target`. MOUNT_ATTR_IDMAP among `attributes_set` shows
+// the whole tree with the id maps of the pod's user namespace, mounts below it included.
 struct Bind {
   static constexpr Op kOp = Op::kBind;
   FdIndex fd = kNoFd;
@@ -120,6 +121,7 @@ void fields(A& a, auto& s, PodShm*) {
   a(s.target);
 }
 
+// `uid` and `gid` here and in Mknod are the host's.
 struct Mkdir {
   static constexpr Op kOp = Op::kMkdir;
   Str target;
@@ -304,6 +306,55 @@ struct Execve {
 template <typename A>
 void fields(A& a, auto& s, Execve*) {
   a(s.argc), a(s.argv), a(s.envc), a(s.env);
+}
+
+// From here on the child makes files as the root of the pod's user namespace, under the ids that
+// this has in the host, with all capabilities kept: layers that are id-mapped take no other maker,
+// and what it makes belongs to the container's root. Its pipes of stdio go to that root, too.
+// Where the pod has a user namespace, every plan has this step and the next one.
+struct ActAsPodRoot {
+  static constexpr Op kOp = Op::kActAsPodRoot;
+};
+template <typename A>
+void fields(A&, auto&, ActAsPodRoot*) {}
+
+// Joins the pod's user namespace as its root, and then makes the namespaces of `flags`, of
+// CLONE_NEWNS and CLONE_NEWCGROUP. What was mounted before is locked against the container by
+// that: it can uncover or remount none of it (mount_namespaces(7)). Comes before User.
+struct JoinUserNamespace {
+  static constexpr Op kOp = Op::kJoinUserNamespace;
+  uint32_t flags = 0;
+};
+template <typename A>
+void fields(A& a, auto& s, JoinUserNamespace*) {
+  a(s.flags);
+}
+
+// Mounts an image read-only at `target`: all of it, or the directory or file at `sub_path`, whose
+// symbolic links lead inside the image. Layers as in Overlay.
+struct ImageMount {
+  static constexpr Op kOp = Op::kImageMount;
+  uint16_t lower_count = 0;
+  Bytes lower;   // lower_count × Str
+  Str sub_path;  // empty: the whole image
+  Str target;
+  uint64_t attributes = 0;  // MOUNT_ATTR_* besides MOUNT_ATTR_RDONLY
+};
+template <typename A>
+void fields(A& a, auto& s, ImageMount*) {
+  a(s.lower_count), a(s.lower), a(s.sub_path), a(s.target), a(s.attributes);
+}
+
+// Has a security module take on a profile at the execve: writes `value` to the `exec` attribute of
+// `module` ("apparmor") in /proc/self/attr.
+struct LsmProfile {
+  static constexpr Op kOp = Op::kLsmProfile;
+  Str module;
+  Str value;  // "exec NAME" for AppArmor
+};
+template <typename A>
+void fields(A& a, auto& s, LsmProfile*) {
+  a(s.module), a(s.value);
 }
 
 }  // namespace coracle

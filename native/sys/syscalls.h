@@ -76,6 +76,7 @@ inline constexpr uint64_t kMountAttrNosuid = 0x02;
 inline constexpr uint64_t kMountAttrNodev = 0x04;
 inline constexpr uint64_t kMountAttrNoexec = 0x08;
 inline constexpr uint64_t kMountAttrAtimeMask = 0x70;
+inline constexpr uint64_t kMountAttrIdmap = 0x100000;  // Linux 5.12; takes MountAttr::userns_fd
 
 // struct mount_attr, MOUNT_ATTR_SIZE_VER0.
 struct MountAttr {

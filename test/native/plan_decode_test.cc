@@ -193,3 +193,16 @@ TEST_CASE("an exec joins a mount namespace instead of making a root") {
   CHECK(broken_rule(builder) == "");
   CHECK(broken_rule(builder.overlay({"l"}, "u", "w")) == "root file system");
 }
+
+TEST_CASE("the user namespace is joined once, inside the root and before the user") {
+  CHECK(broken_rule(inside().add(JoinUserNamespace{})) == "");
+  CHECK(broken_rule(rooted().add(JoinUserNamespace{}).add(Pivot{})) ==
+        "user namespace before the root");
+  CHECK(broken_rule(inside().user("0").add(JoinUserNamespace{})) == "join of user namespace");
+  CHECK(broken_rule(inside().add(JoinUserNamespace{}).add(JoinUserNamespace{})) ==
+        "join of user namespace");
+  const auto net = static_cast<uint32_t>(sys::kCloneNewNet);
+  CHECK(broken_rule(inside().add(JoinUserNamespace{net})) == "unshare flags");
+  CHECK(broken_rule(inside().add(ActAsPodRoot{})) ==
+        "act as root of the pod after the root file system");
+}
