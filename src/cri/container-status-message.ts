@@ -1,10 +1,12 @@
 /** Containers as CRI messages. */
-
+import type { IdMaps } from '../native/types.ts';
 import { currentSpec } from '../runtime/current-spec.ts';
 import { resourcesOf } from '../runtime/update-resources.ts';
 import type { MountConfig } from '../spec/config.ts';
+import { idMapsOf } from '../spec/user-namespace.ts';
 import { type ContainerState as State, stateOf } from '../store/container-status.ts';
 import type { Container as StoredContainer } from '../store/containers.ts';
+import type { ContainerRecord } from '../store/types.ts';
 import {
   type Container,
   ContainerState,
@@ -17,6 +19,7 @@ import { imageSpecMessage } from './image-message.ts';
 import { toJson } from './json.ts';
 import { resourcesMessage } from './resources-message.ts';
 import { signalToCri } from './signal.ts';
+import { mappingMessages } from './user-namespace.ts';
 
 const STATES: Readonly<Record<State, ContainerState>> = {
   created: ContainerState.CONTAINER_CREATED,
@@ -82,7 +85,7 @@ export function containerStatusMessage(
     message: status.message,
     labels: listed.labels,
     annotations: listed.annotations,
-    mounts: (config.mounts ?? []).map(mountMessage),
+    mounts: mountMessages(record),
     logPath: logPath ?? '',
     resources: {
       linux: resourcesMessage(resourcesOf(container)),
@@ -111,12 +114,34 @@ export function containerInfo(container: StoredContainer): Record<string, string
   };
 }
 
-function mountMessage(mount: MountConfig): Mount {
+/** As they were asked for; of an image besides its id, as PullImage has told it. */
+function mountMessages({ config, mountedImages = [], spec }: ContainerRecord): Mount[] {
+  const ids = new Map(mountedImages.map(({ mount, imageId }) => [mount, imageId]));
+  const maps = idMapsOf(spec.linux);
+  return (config.mounts ?? []).map((mount, index) => mountMessage(mount, ids.get(index), maps));
+}
+
+function mountMessage(mount: MountConfig, imageId = '', maps?: IdMaps): Mount {
+  const { image } = mount;
+  const mappings = mount.mapIds && maps ? mappingMessages(maps) : { uids: [], gids: [] };
   return Mount.fromPartial({
     containerPath: mount.containerPath,
-    hostPath: mount.hostPath,
-    readonly: mount.readonly ?? false,
+    hostPath: mount.hostPath ?? '',
+    readonly: mount.readonly ?? image !== undefined,
+    recursiveReadOnly: mount.recursiveReadonly ?? false,
     propagation: PROPAGATIONS[mount.propagation ?? 'private'],
+    mountOptions: [...(mount.flags ?? [])],
+    uidMappings: mappings.uids,
+    gidMappings: mappings.gids,
+    ...(image && {
+      image: {
+        image: image.name,
+        userSpecifiedImage: image.userSpecifiedImage ?? image.name,
+        annotations: image.imageAnnotations ?? {},
+        imageRef: imageId,
+      },
+      imageSubPath: image.subPath ?? '',
+    }),
   });
 }
 

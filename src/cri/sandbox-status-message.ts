@@ -11,6 +11,7 @@ import {
   type PodSandboxStatus,
 } from './gen/cri.ts';
 import { toJson } from './json.ts';
+import { userNamespaceMessage } from './user-namespace.ts';
 
 const MODES = {
   pod: NamespaceMode.POD,
@@ -72,12 +73,12 @@ function metadata({ name, uid, namespace, attempt }: SandboxConfig): PodSandboxM
   return { name, uid, namespace, attempt };
 }
 
-function namespaceOptions({ namespaces }: SandboxConfig): NamespaceOption {
+function namespaceOptions({ namespaces, userNamespace }: SandboxConfig): NamespaceOption {
   return {
     network: MODES[namespaces?.network ?? 'pod'],
     pid: MODES[namespaces?.pid ?? 'container'],
     ipc: MODES[namespaces?.ipc ?? 'pod'],
     targetId: '',
-    usernsOptions: undefined,
+    usernsOptions: userNamespaceMessage(userNamespace),
   };
 }

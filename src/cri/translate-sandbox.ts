@@ -23,9 +23,9 @@ import {
   type PodSandboxConfig,
   Protocol,
 } from './gen/cri.ts';
-import { checkAppArmor, checkSelinux, seccompFromCri } from './security-profiles.ts';
+import { apparmorFromCri, checkSelinux, seccompFromCri } from './security-profiles.ts';
 import { resourcesFromCri } from './translate-resources.ts';
-import { checkUserNamespace } from './user-namespace.ts';
+import { userNamespaceFromCri } from './user-namespace.ts';
 
 /** HOST_NAME_MAX of limits.h: what sethostname(2) takes, in bytes. */
 const MAX_HOSTNAME = 64;
@@ -155,8 +155,9 @@ function security(
 ): Partial<SandboxConfig> {
   const options = context?.namespaceOptions;
   if (context) {
-    checkSelinux(field, context.selinuxOptions);
-    checkAppArmor(field, context.apparmor, '', host.report);
+    checkSelinux(field, context.selinuxOptions, host.report);
+    // A pod has no process of its own that would need the profile.
+    apparmorFromCri(field, context.apparmor, '', host.report);
     seccompFromCri(field, context.seccomp, context.seccompProfilePath);
     if (context.runAsGroup && !context.runAsUser) {
       throw invalid(`${field}.run_as_group`, Number(context.runAsGroup.value), 'needs run_as_user');
@@ -164,6 +165,7 @@ function security(
   }
   return {
     namespaces: namespaces(`${field}.namespace_options`, options),
+    ...userNamespaceFromCri(`${field}.namespace_options.userns_options`, options?.usernsOptions),
     privileged: context?.privileged ?? false,
   };
 }
@@ -174,7 +176,6 @@ function namespaces(
   options: NamespaceOption | undefined,
 ): NonNullable<SandboxConfig['namespaces']> {
   if (!options) return { network: 'pod', pid: 'pod', ipc: 'pod' };
-  checkUserNamespace(`${field}.userns_options`, options.usernsOptions);
   if (options.targetId) {
     throw invalid(`${field}.target_id`, options.targetId, 'is for containers only');
   }

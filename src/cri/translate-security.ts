@@ -8,9 +8,9 @@ import {
   type NamespaceOption,
   SupplementalGroupsPolicy,
 } from './gen/cri.ts';
-import { checkAppArmor, checkSelinux, seccompFromCri } from './security-profiles.ts';
+import { apparmorFromCri, checkSelinux, seccompFromCri } from './security-profiles.ts';
 import type { TranslationHost } from './translate-sandbox.ts';
-import { checkUserNamespace } from './user-namespace.ts';
+import { checkContainerUserNamespace } from './user-namespace.ts';
 
 /** -1 as a uid or gid means "leave it" to the kernel (setuid(2), chown(2)). */
 const MAX_ID = 0xfffffffe;
@@ -37,8 +37,9 @@ export function securityFromCri(
   host: TranslationHost,
 ): SecurityConfig {
   const context = message ?? LinuxContainerSecurityContext.create();
-  checkSelinux(field, context.selinuxOptions);
-  checkAppArmor(field, context.apparmor, context.apparmorProfile, host.report);
+  checkSelinux(field, context.selinuxOptions, host.report);
+  const { apparmor: profile, apparmorProfile: deprecated } = context;
+  const apparmor = apparmorFromCri(field, profile, deprecated, host.report);
   if (context.privileged && !sandbox.privileged) {
     throw invalid(`${field}.privileged`, true, 'needs a privileged pod sandbox');
   }
@@ -63,6 +64,7 @@ export function securityFromCri(
     ...(context.maskedPaths.length > 0 && { maskedPaths: context.maskedPaths }),
     ...(context.readonlyPaths.length > 0 && { readonlyPaths: context.readonlyPaths }),
     seccomp: seccompFromCri(field, context.seccomp, context.seccompProfilePath),
+    ...(apparmor && { apparmor }),
   };
 }
 
@@ -86,7 +88,7 @@ function pidMode(
   options: NamespaceOption | undefined,
   sandbox: SandboxConfig,
 ): SecurityConfig {
-  checkUserNamespace(`${field}.userns_options`, options?.usernsOptions);
+  checkContainerUserNamespace(`${field}.userns_options`, options?.usernsOptions, sandbox);
   for (const kind of ['network', 'ipc'] as const) {
     const value = options?.[kind] ?? NamespaceMode.POD;
     const mode = oneOf(`${field}.${kind}`, value, SHARED, NamespaceMode);

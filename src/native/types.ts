@@ -3,7 +3,10 @@
  *
  * Values cross, resources do not: a file descriptor is a plain number that its receiver closes.
  */
+import type { IdMaps, LaunchPlan } from './plan-types.ts';
 import type { StatsAddon } from './stats-types.ts';
+
+export type * from './plan-types.ts';
 
 /** What every native failure carries; the addon rejects or throws an Error with these fields. */
 export interface NativeError extends Error {
@@ -17,91 +20,7 @@ export interface NativeError extends Error {
   readonly path: string;
 }
 
-// ---------------------------------------------------------------- LaunchPlan
-
-/** One step of a launch, in the order of execution. See native/plan/steps.h for the semantics. */
-export type Step =
-  /** `file` is a cgroup v1 `tasks` file of the host. */
-  | { op: 'joinCgroup'; file: string }
-  | { op: 'unshare'; flags: number }
-  | { op: 'joinNamespaces'; flags: number }
-  | { op: 'hostname'; name: string }
-  /** Paths relative to the runtime's root directory; `lower` has the topmost layer first. */
-  | { op: 'overlay'; lower: string[]; upper: string; work: string; options: string }
-  /** `source` is a host directory. */
-  | { op: 'rootBind'; source: string }
-  | {
-      op: 'mount';
-      type: string;
-      source: string;
-      target: string;
-      attributes: number;
-      options: string;
-    }
-  /** `source` is a host path, opened (open_tree) by the addon when the plan is launched. */
-  | {
-      op: 'bind';
-      source: string;
-      recursive: boolean;
-      target: string;
-      attributesSet: number;
-      attributesClear: number;
-      recursiveAttributes: boolean;
-      propagation: number;
-    }
-  | { op: 'podShm'; target: string }
-  | { op: 'mkdir'; target: string; mode: number; uid: number; gid: number }
-  | {
-      op: 'mknod';
-      target: string;
-      mode: number;
-      major: number;
-      minor: number;
-      uid: number;
-      gid: number;
-    }
-  | { op: 'symlink'; content: string; target: string }
-  | { op: 'console'; rows: number; cols: number; bindConsole: boolean }
-  | { op: 'pivot'; readonly: boolean }
-  | { op: 'mask'; target: string }
-  | { op: 'readonlyPath'; target: string }
-  | { op: 'sysctl'; name: string; value: string }
-  | { op: 'rlimit'; resource: number; soft: bigint; hard: bigint; clamp: boolean }
-  | { op: 'oomScoreAdj'; value: number }
-  | { op: 'user'; user: string; group: string; mergeGroups: boolean; extraGroups: number[] }
-  | {
-      op: 'capabilities';
-      bounding: bigint;
-      effective: bigint;
-      permitted: bigint;
-      inheritable: bigint;
-      ambient: bigint;
-    }
-  | { op: 'noNewPrivs' }
-  /** `program` is an array of struct sock_filter, as compileSeccomp returns it. */
-  | { op: 'seccomp'; program: Uint8Array; flags: number }
-  | { op: 'cwd'; path: string; create: boolean }
-  | { op: 'umask'; mask: number }
-  | { op: 'execve'; argv: string[]; env: string[] };
-
-/** Everything a monitor needs to make one process, but its stdio. Pure data. */
-export interface LaunchPlan {
-  id: string;
-  /** The container an exec enters, or whose PID namespace is joined (pidMode 'target'). */
-  parent: string;
-  exec: boolean;
-  /** CLONE_NEW* of clone3(2) but CLONE_NEWPID. */
-  cloneFlags: number;
-  pidMode: 'new' | 'pod' | 'target' | 'host';
-  terminal: boolean;
-  /** Directory of a cgroup v2 to be cloned into; empty for none. */
-  intoCgroup: string;
-  /** cgroup.kill (v2, opened for writing) or cgroup.procs (v1, for reading); empty for none. */
-  killCgroup: string;
-  /** End every process of the cgroup once this one has exited. */
-  killCgroupOnExit: boolean;
-  steps: Step[];
-}
+// ---------------------------------------------------------------- launches
 
 /** An encoded plan; immutable, launched any number of times. */
 export interface PreparedPlan {
@@ -166,6 +85,8 @@ export interface SandboxSetup {
   /** Bytes of /dev/shm; 0 for none. */
   shmSize: number;
   sysctls: [name: string, value: string][];
+  /** A user namespace for the pod, which owns its other namespaces. */
+  userNamespace?: IdMaps;
   /** The runtime's root directory; the monitor sees nothing else of the host. */
   rootDir: string;
   /** Directory that receives exit records. */
@@ -344,6 +265,14 @@ export interface DecompressOptions extends LayerSource {
   /** EFBIG beyond. */
   maxBytes: bigint;
 }
+export interface LayerPathOptions {
+  /** Absolute directories of an image's layers, topmost first. */
+  layers: string[];
+  /** Resolved as if the layers were "/". */
+  path: string;
+  /** What a directory is copied to with all its metadata; must not exist. Absent: only look. */
+  copyTo?: string;
+}
 export interface ApplyLayerResult {
   /** sha256 of the blob as stored, hex. */
   digest: string;
@@ -382,6 +311,11 @@ export interface Addon extends StatsAddon {
   /** Forgets tracked flows; reads the kernel's whole table of connections. */
   deleteUdpFlows(flows: UdpFlows): Promise<void>;
   applyLayer(options: ApplyLayerOptions, signal?: AbortSignal): Promise<ApplyLayerResult>;
+  /** What is at a path of an image; copies a directory. Of a failed copy there is debris. */
+  readLayerPath(
+    options: LayerPathOptions,
+    signal?: AbortSignal,
+  ): Promise<'missing' | 'directory' | 'other'>;
   /** Writes a compressed file out plain, on a thread of its own; nothing is left of a failure. */
   decompressFile(options: DecompressOptions, signal?: AbortSignal): Promise<void>;
   /**

@@ -4,6 +4,7 @@ import { cniChecks } from './cni-checks.ts';
 import type { NetworkOptions } from './context.ts';
 import type { CheckState, HostCheck } from './doctor.ts';
 import { missingCapabilities } from './process-capabilities.ts';
+import { userNamespaceCheck } from './user-namespace-check.ts';
 
 type Version = readonly [major: number, minor: number];
 
@@ -63,7 +64,7 @@ export async function hostChecks(
     landlock(),
     capabilities(),
     oomScoreAdj(),
-    userNamespaces(),
+    userNamespaceCheck(kernel, options.root),
     nft(),
     ...(options.root ? [rootDirectory(options.root)] : []),
   ]);
@@ -109,7 +110,7 @@ async function seccomp(): Promise<HostCheck> {
 
 async function apparmor(): Promise<HostCheck> {
   const on = (await text('/sys/module/apparmor/parameters/enabled')).startsWith('Y');
-  const detail = on ? 'enabled; Coracle applies no profiles' : 'not enabled: nothing to apply';
+  const detail = on ? 'profiles are applied; the default one needs apparmor_parser' : 'not enabled: nothing to apply';
   return check('apparmor', on, detail, 'missing');
 }
 
@@ -144,12 +145,6 @@ async function oomScoreAdj(): Promise<HostCheck> {
     ? 'any value may be set'
     : `no CAP_SYS_RESOURCE: values below ${own} and raised resource limits are clamped`;
   return check('oom_score_adj', may, detail, 'degraded');
-}
-
-async function userNamespaces(): Promise<HostCheck> {
-  const most = Number((await text('/proc/sys/user/max_user_namespaces')).trim() || 0);
-  const detail = `max_user_namespaces ${most}; pods do not use them yet`;
-  return check('user-namespaces', most > 0, detail, 'missing');
 }
 
 async function nft(): Promise<HostCheck> {

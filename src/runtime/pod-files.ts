@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { hostResolvConf } from '../network/host-resolv-conf.ts';
@@ -42,15 +42,15 @@ export async function writePodFiles(
     readFile('/etc/hosts', 'utf8').catch(() => ''),
     hostNetwork ? readFile('/etc/resolv.conf', 'utf8').catch(() => '') : hostResolvConf(),
   ]);
+  const maps = config.userNamespace;
+  const write = async (path: string, text: string) => {
+    await writeFile(path, text, { mode: 0o644 });
+    // The containers' root may change them, as in any pod.
+    if (maps) await chown(path, maps.uids.hostId, maps.gids.hostId);
+  };
   await Promise.all([
-    writeFile(
-      paths.hosts,
-      hostNetwork ? hostHosts : hostsFile({ ips: network.ips, hostname: name }),
-      { mode: 0o644 },
-    ),
-    writeFile(paths.resolvConf, resolvConf(config.dns, hostResolv, { hostNetwork }), {
-      mode: 0o644,
-    }),
-    writeFile(paths.hostname, hostnameFile(name), { mode: 0o644 }),
+    write(paths.hosts, hostNetwork ? hostHosts : hostsFile({ ips: network.ips, hostname: name })),
+    write(paths.resolvConf, resolvConf(config.dns, hostResolv, { hostNetwork })),
+    write(paths.hostname, hostnameFile(name)),
   ]);
 }

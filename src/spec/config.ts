@@ -5,6 +5,8 @@
  * them directly. Everything is plain data that survives JSON, since it is persisted.
  */
 
+import type { IdMaps } from '../native/types.ts';
+
 /** Whose namespace: the pod's own, the container's own, the host's, or another container's. */
 export type NamespaceMode = 'pod' | 'container' | 'node' | 'target';
 
@@ -13,6 +15,12 @@ export type SeccompProfile =
   | { type: 'unconfined' }
   /** Path of a JSON profile on the host. */
   | { type: 'localhost'; path: string };
+
+export type AppArmorProfile =
+  | { type: 'runtimeDefault' }
+  | { type: 'unconfined' }
+  /** Name of a profile that is loaded on the host. */
+  | { type: 'localhost'; name: string };
 
 /** Resource limits; absent means no limit is set. */
 export interface LinuxResources {
@@ -80,6 +88,8 @@ export interface SandboxConfig {
     pid?: 'pod' | 'container' | 'node';
     ipc?: 'pod' | 'node';
   };
+  /** A user namespace for the pod: its ids from 0 on, and what they are in the host. */
+  userNamespace?: IdMaps;
   privileged?: boolean;
   /** Bytes; default 64 MiB. */
   shmSize?: number;
@@ -87,11 +97,38 @@ export interface SandboxConfig {
   attached?: boolean;
 }
 
+/** What a mount may be kept from besides writing (mount(8)). */
+export const MOUNT_FLAGS = ['noexec', 'nodev', 'nosuid'] as const;
+export type MountFlag = (typeof MOUNT_FLAGS)[number];
+
+/** An image whose content is mounted, read-only. */
+export interface MountImage {
+  /** A reference or id of a local image. */
+  name: string;
+  /** What is mounted of it, a directory or a file; default: all of it. */
+  subPath?: string;
+  /** What the author wrote where `name` is something else. Shown in statuses. */
+  userSpecifiedImage?: string;
+  /** Shown in statuses. */
+  imageAnnotations?: Record<string, string>;
+}
+
+/** A mount of a file or directory of the host, or of an image: one of the two. */
 export interface MountConfig {
   containerPath: string;
-  hostPath: string;
+  hostPath?: string;
+  image?: MountImage;
   readonly?: boolean;
+  /** Mounts below it are read-only, too; with `readonly` and private propagation alone. */
+  recursiveReadonly?: boolean;
+  /** With `recursiveReadonly` these hold for the mounts below, too. */
+  flags?: MountFlag[];
+  /** Make a missing `hostPath`: a directory of root's, mode 0755, that stays. */
+  createHostPath?: boolean;
+  /** What is not private needs a `hostPath` on a mount that is shared, or for rslave a slave. */
   propagation?: 'private' | 'rslave' | 'rshared';
+  /** In a pod with a user namespace: ids on the disk are those of the pod, root's are its root's. */
+  mapIds?: boolean;
 }
 
 export interface DeviceConfig {
@@ -122,6 +159,8 @@ export interface SecurityConfig {
   maskedPaths?: string[];
   readonlyPaths?: string[];
   seccomp?: SeccompProfile;
+  /** Absent: the default profile where the host has AppArmor, and none if `privileged`. */
+  apparmor?: AppArmorProfile;
 }
 
 export interface ContainerConfig {

@@ -2,17 +2,18 @@
 import { CoracleError, invalid } from '../errors.ts';
 import type { SeccompSpec } from '../native/types.ts';
 import { containerCapabilities } from './capabilities.ts';
-import type { ContainerConfig, ImageConfig, MountConfig, SandboxConfig } from './config.ts';
+import type { ContainerConfig, ImageConfig, SandboxConfig } from './config.ts';
 import { defaultSeccomp } from './default-seccomp.ts';
 import { containerDevices, deviceRules } from './devices.ts';
 import type { HostFacts, ResolvedDevice } from './host.ts';
 import { localhostSeccomp } from './localhost-seccomp.ts';
-import { containerMounts, type PodFiles } from './mounts.ts';
+import { containerMounts, type ImageVolume, type PodFiles } from './mounts.ts';
 import { containerNamespaces, type PodProcesses } from './namespaces.ts';
-import type { Mount, Spec } from './oci.ts';
+import type { ImageContent, Mount, Spec } from './oci.ts';
 import { normalizePath } from './paths.ts';
 import { processArgs, processCwd, processEnv, processRlimits, processUser } from './process.ts';
 import { containerResources, oomScoreAdj } from './resources.ts';
+import { checkContainerIds, ociMappings } from './user-namespace.ts';
 
 export interface ContainerSpecInput {
   sandbox: SandboxConfig;
@@ -25,8 +26,12 @@ export interface ContainerSpecInput {
   cgroupsPath: string;
   /** Where the root file system is, for inspection; the launch plan mounts its own. */
   rootfs: string;
-  /** Host directories that stand for the image's volumes; a mount of the same path hides one. */
-  volumes?: MountConfig[];
+  /** What the mounts of images turned out to be, by their place in `container.mounts`. */
+  images?: ReadonlyMap<number, ImageContent>;
+  /** Host directories that stand for the image's volumes. */
+  volumes?: ImageVolume[];
+  /** The AppArmor profile that is loaded for the container. */
+  apparmorProfile?: string;
   /** What `container.devices` turned out to be. */
   devices?: ResolvedDevice[];
   /** The profile that a 'localhost' seccomp choice names. */
@@ -71,12 +76,15 @@ export function containerSpec(input: ContainerSpecInput): Spec {
   if (privileged && sandbox.privileged !== true) {
     throw invalid('security.privileged', true, 'needs a privileged pod');
   }
+  checkContainerIds(sandbox, container);
   const asked = input.devices ?? [];
   const capabilities = containerCapabilities(security, host);
   const readonlyRootfs = security.readonlyRootfs === true;
   const mounts = containerMounts({
     sandbox,
-    mounts: withVolumes(container.mounts ?? [], input.volumes ?? []),
+    mounts: container.mounts ?? [],
+    images: input.images ?? new Map(),
+    volumes: input.volumes ?? [],
     podFiles: input.podFiles,
     privileged,
     readonlyRootfs,
@@ -94,18 +102,20 @@ export function containerSpec(input: ContainerSpecInput): Spec {
       capabilities,
       rlimits: processRlimits(container, host.rlimits ?? []),
       noNewPrivileges: security.noNewPrivs === true,
+      ...(input.apparmorProfile === undefined ? {} : { apparmorProfile: input.apparmorProfile }),
       oomScoreAdj: oomScoreAdj(container.resources),
     },
     mounts,
     ...(container.annotations === undefined ? {} : { annotations: { ...container.annotations } }),
     linux: {
       namespaces: containerNamespaces(sandbox, container, host, input.pod),
+      ...ociMappings(sandbox.userNamespace),
       cgroupsPath: input.cgroupsPath,
       resources: {
         devices: deviceRules(asked, privileged),
         ...containerResources(container.resources),
       },
-      devices: containerDevices(asked, privileged, host),
+      devices: containerDevices(asked, privileged, host, sandbox.userNamespace),
       sysctl: {},
       ...(seccomp === undefined ? {} : { seccomp }),
       maskedPaths: privileged ? [] : (security.maskedPaths ?? MASKED_PATHS).map(normalizePath),
@@ -131,12 +141,6 @@ function seccompProfile(
     throw new CoracleError('Internal', `seccomp profile ${choice.path} was not read`);
   }
   return localhostSeccomp(file, capabilities, input.host);
-}
-
-function withVolumes(mounts: MountConfig[], volumes: MountConfig[]): MountConfig[] {
-  const bare = (path: string) => path.replace(/\/+$/, '');
-  const taken = new Set(mounts.map(({ containerPath }) => bare(containerPath)));
-  return [...volumes.filter(({ containerPath }) => !taken.has(bare(containerPath))), ...mounts];
 }
 
 /** As open as its most open mount: one that passes mounts on needs a root that does. */

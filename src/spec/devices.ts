@@ -1,5 +1,6 @@
 /** Device nodes of a container, and the rules of its device cgroup. */
 import { invalid } from '../errors.ts';
+import type { IdMaps } from '../native/types.ts';
 import type { HostFacts, ResolvedDevice } from './host.ts';
 import type { Device, DeviceCgroup } from './oci.ts';
 
@@ -22,14 +23,19 @@ function node(path: string, major: number, minor: number): Device {
 
 /**
  * Nodes: the default ones, the host's for a privileged container, then those asked for, which
- * replace an earlier one of the same path.
+ * replace an earlier one of the same path. The default ones belong to the container's root, the
+ * others to whom they belong in the host, a user namespace or not.
  */
 export function containerDevices(
   asked: ResolvedDevice[],
   privileged: boolean,
   host: Pick<HostFacts, 'devices'>,
+  maps?: IdMaps,
 ): Device[] {
-  const devices = new Map<string, Device>(DEFAULT_DEVICES.map((device) => [device.path, device]));
+  const owner = { uid: maps?.uids.hostId ?? 0, gid: maps?.gids.hostId ?? 0 };
+  const devices = new Map<string, Device>(
+    DEFAULT_DEVICES.map((device) => [device.path, { ...device, ...owner }]),
+  );
   for (const device of privileged ? host.devices : []) {
     const taken = devices.has(device.containerPath) || OWN.test(device.containerPath);
     if (!taken) devices.set(device.containerPath, toDevice(device));

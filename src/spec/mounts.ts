@@ -1,8 +1,9 @@
 /** The mounts of a container, in the order in which they are made. */
-import { invalid } from '../errors.ts';
+import { CoracleError, invalid } from '../errors.ts';
 import type { MountConfig, SandboxConfig } from './config.ts';
-import type { Mount } from './oci.ts';
+import type { ImageContent, Mount } from './oci.ts';
 import { normalizePath } from './paths.ts';
+import { ociMappings } from './user-namespace.ts';
 
 /** Host paths of the files that a pod's containers have in /etc; absent ones are not mounted. */
 export interface PodFiles {
@@ -11,9 +12,19 @@ export interface PodFiles {
   hostname?: string;
 }
 
+/** A path that an image wants kept apart from its layers, and the host directory that is there. */
+export interface ImageVolume {
+  path: string;
+  hostPath: string;
+}
+
 export interface MountInput {
   sandbox: SandboxConfig;
   mounts: MountConfig[];
+  /** What the mounts of images turned out to be, by their place in `mounts`. */
+  images: ReadonlyMap<number, ImageContent>;
+  /** Volumes that the image declares. */
+  volumes: ImageVolume[];
   podFiles: PodFiles;
   privileged: boolean;
   readonlyRootfs: boolean;
@@ -25,17 +36,35 @@ export const POD_SHM = 'shm';
 /**
  * Default mounts first, then the others by depth, so that none hides another that was meant to
  * lie on top of it. One that is asked for replaces the default one of the same place, and one
- * over /dev all default ones below it.
+ * over /dev all default ones below it. A volume that the image declares gives way to every other
+ * mount of its place.
  */
 export function containerMounts(input: MountInput): Mount[] {
-  const asked = input.mounts.map((mount, index) => bind(mount, `mounts[${index}]`));
+  const maps = ociMappings(input.sandbox.userNamespace);
+  const asked = input.mounts.map((mount, index) => ({
+    ...askedMount(mount, `mounts[${index}]`, input.images.get(index)),
+    ...(mount.mapIds ? maps : {}),
+  }));
   const taken = new Set(asked.map((mount) => mount.destination));
   const files = podFileMounts(input).filter((mount) => !taken.has(mount.destination));
   const defaults = defaultMounts(input).filter(
     ({ destination }) =>
       !taken.has(destination) && !(taken.has('/dev') && destination.startsWith('/dev/')),
   );
-  const others = [...asked, ...files];
+  for (const { destination } of [...files, ...defaults]) taken.add(destination);
+  const volumes = input.volumes.flatMap(({ path, hostPath }) => {
+    const destination = normalizePath(path);
+    if (destination === '/' || path.includes('\0')) {
+      throw new CoracleError(
+        'InvalidArgument',
+        `the image declares a volume at ${JSON.stringify(path)}, which is no path below the root`,
+      );
+    }
+    if (taken.has(destination)) return [];
+    taken.add(destination);
+    return [{ ...mount(destination, 'bind', hostPath, ['rbind', 'rprivate', 'rw']), ...maps }];
+  });
+  const others = [...volumes, ...asked, ...files];
   others.sort((a, b) => depth(a.destination) - depth(b.destination));
   return [...defaults, ...others];
 }
@@ -76,20 +105,57 @@ function podFileMounts({ podFiles, readonlyRootfs }: MountInput): Mount[] {
   );
 }
 
-function bind(config: MountConfig, field: string): Mount {
+function askedMount(config: MountConfig, field: string, image: ImageContent | undefined): Mount {
   const destination = normalizePath(config.containerPath);
   if (destination === '/' || config.containerPath.includes('\0')) {
     throw invalid(`${field}.containerPath`, config.containerPath, 'is no path below the root');
   }
-  if (!config.hostPath.startsWith('/') || config.hostPath.includes('\0')) {
-    throw invalid(`${field}.hostPath`, config.hostPath, 'is not an absolute path');
+  if (config.image) {
+    if (config.hostPath !== undefined) {
+      throw invalid(`${field}.hostPath`, config.hostPath, 'excludes an image');
+    }
+    return imageMount(config, field, destination, image);
+  }
+  const { hostPath = '' } = config;
+  if (!hostPath.startsWith('/') || hostPath.includes('\0')) {
+    throw invalid(`${field}.hostPath`, hostPath, 'is not an absolute path');
   }
   const propagation = config.propagation ?? 'private';
-  return mount(destination, 'bind', config.hostPath, [
+  return mount(destination, 'bind', hostPath, [
     'rbind',
     propagation === 'private' ? 'rprivate' : propagation,
-    config.readonly ? 'ro' : 'rw',
+    access(config, field),
+    ...(config.flags ?? []),
   ]);
+}
+
+/** Without set-id programs and devices, as it is data; with the right to run what is in it. */
+function imageMount(
+  config: MountConfig,
+  field: string,
+  destination: string,
+  image: ImageContent | undefined,
+): Mount {
+  if (config.readonly === false) throw invalid(`${field}.readonly`, false, 'is not for an image');
+  if ((config.propagation ?? 'private') !== 'private') {
+    throw invalid(`${field}.propagation`, config.propagation, 'is not for an image');
+  }
+  const subPath = config.image?.subPath ?? '';
+  if (subPath.startsWith('/') || subPath.includes('\0') || subPath.split('/').includes('..')) {
+    throw invalid(`${field}.image.subPath`, subPath, 'must be relative and must not contain ".."');
+  }
+  if (!image) throw new CoracleError('Internal', `${field}.image was not looked up`);
+  const options = [...new Set(['ro', 'nosuid', 'nodev', ...(config.flags ?? [])])];
+  return { ...mount(destination, 'overlay', 'overlay', options), image };
+}
+
+function access(config: MountConfig, field: string): string {
+  if (!config.recursiveReadonly) return config.readonly ? 'ro' : 'rw';
+  if (!config.readonly) throw invalid(`${field}.recursiveReadonly`, true, 'needs readonly');
+  if ((config.propagation ?? 'private') !== 'private') {
+    throw invalid(`${field}.recursiveReadonly`, true, 'needs private propagation');
+  }
+  return 'rro';
 }
 
 function depth(path: string): number {

@@ -52,6 +52,7 @@ export function containerNamespaces(
   pod: PodProcesses,
 ): Namespace[] {
   const list: Namespace[] = [{ type: 'mount' }];
+  if (sandbox.userNamespace !== undefined) list.push({ type: 'user' });
   const of = (pid: number | undefined, name: string) =>
     pid === undefined ? {} : { path: `/proc/${pid}/ns/${name}` };
   switch (pidMode(sandbox, container)) {

@@ -1,6 +1,6 @@
 /**
  * The parts of the OCI runtime specification (v1.2, config.md and config-linux.md) that a
- * container here consists of. Hooks, user namespaces and the other platforms are left out.
+ * container here consists of. Hooks and the other platforms are left out.
  */
 import type { SeccompSpec } from '../native/types.ts';
 
@@ -26,6 +26,8 @@ export interface Process {
   capabilities: CapabilitySets;
   rlimits: Rlimit[];
   noNewPrivileges: boolean;
+  /** Name of a loaded profile. */
+  apparmorProfile?: string;
   /** −1000 to 1000. */
   oomScoreAdj: number;
 }
@@ -70,10 +72,33 @@ export interface Mount {
   source: string;
   /** mount(8) options; what is no mount attribute goes to the file system. */
   options: string[];
+  /** Of an "overlay": what is mounted. Unknown to other runtimes. */
+  image?: ImageContent;
+  /** Of a bind that is id-mapped: the container's own. */
+  uidMappings?: IdMapping[];
+  gidMappings?: IdMapping[];
+}
+
+/** A line of a map of user_namespaces(7). */
+export interface IdMapping {
+  containerID: number;
+  hostID: number;
+  size: number;
+}
+
+/** Layers of an image, and what of it is meant. */
+export interface ImageContent {
+  /** Directories below the runtime's root directory, the topmost first. */
+  layers: string[];
+  /** Empty: all of it. */
+  subPath: string;
 }
 
 export interface Linux {
   namespaces: Namespace[];
+  /** Of the user namespace, where there is one: one line each, for the ids from 0 on. */
+  uidMappings?: IdMapping[];
+  gidMappings?: IdMapping[];
   /** Below the root of each cgroup hierarchy. */
   cgroupsPath: string;
   resources: Resources;
@@ -87,7 +112,7 @@ export interface Linux {
 }
 
 export interface Namespace {
-  type: 'pid' | 'network' | 'mount' | 'ipc' | 'uts' | 'cgroup';
+  type: 'pid' | 'network' | 'mount' | 'ipc' | 'uts' | 'cgroup' | 'user';
   /** The namespace that is joined; absent: a new one. */
   path?: string;
 }
@@ -99,6 +124,7 @@ export interface Device {
   minor: number;
   /** Permission bits of chmod(2). */
   fileMode: number;
+  /** The host's ids, also in a user namespace: a node of the host does not change hands. */
   uid: number;
   gid: number;
 }

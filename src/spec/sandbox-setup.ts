@@ -3,6 +3,7 @@ import { invalid } from '../errors.ts';
 import type { SandboxSetup } from '../native/types.ts';
 import type { SandboxConfig } from './config.ts';
 import { podSysctls } from './sysctl.ts';
+import { checkUserNamespace } from './user-namespace.ts';
 
 export const DEFAULT_SHM_SIZE = 64 * 1024 * 1024;
 
@@ -16,6 +17,7 @@ const HOSTNAME_MAX = 64;
  * Throws InvalidArgument naming the field.
  */
 export function sandboxSetup(config: SandboxConfig): Omit<SandboxSetup, 'rootDir' | 'exitDir'> {
+  checkUserNamespace(config);
   const net = config.namespaces?.network !== 'node';
   const ipc = config.namespaces?.ipc !== 'node';
   const hostname = config.hostname ?? '';
@@ -35,5 +37,6 @@ export function sandboxSetup(config: SandboxConfig): Omit<SandboxSetup, 'rootDir
     hostname: net ? hostname : '',
     shmSize: ipc ? shmSize : 0,
     sysctls: podSysctls(config),
+    ...(config.userNamespace && { userNamespace: config.userNamespace }),
   };
 }

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ContainerConfig } from '../../src/cri/gen/cri.ts';
+import type { ContainerConfig, UserNamespace } from '../../src/cri/gen/cri.ts';
 import { ContainerState, type DeepPartial, NamespaceMode } from '../../src/cri/gen/cri.ts';
 import type { TestServer } from './server.ts';
 
@@ -23,6 +23,8 @@ export async function runPod(
   pid: NamespaceMode = NamespaceMode.CONTAINER,
   network: NamespaceMode = NamespaceMode.POD,
   privileged = false,
+  usernsOptions?: DeepPartial<UserNamespace>,
+  sysctls: Record<string, string> = {},
 ): Promise<TestPod> {
   pods += 1;
   const logDir = join(server.dir, 'logs', `pod-${pods}`);
@@ -31,7 +33,13 @@ export async function runPod(
     metadata: { name: `pod-${pods}`, namespace: 'test', uid: `uid-${pods}`, attempt: 0 },
     hostname: `pod-${pods}`,
     logDirectory: logDir,
-    linux: { securityContext: { namespaceOptions: { network, pid }, privileged } },
+    linux: {
+      securityContext: {
+        namespaceOptions: { network, pid, ...(usernsOptions && { usernsOptions }) },
+        privileged,
+      },
+      sysctls,
+    },
   };
   const { podSandboxId } = await server.client.runPodSandbox({ config });
   let attempt = 0;

@@ -283,8 +283,6 @@ describe('a container configuration from CRI', () => {
       { annotations: { 'cdi.k8s.io/x': 'v/c=d' } },
       'config.annotations["cdi.k8s.io/x"]: CDI devices are',
     ],
-    [mount({ uidMappings: [{ length: 1 }] }), 'config.mounts[0].uidMappings: id-mapped mounts are'],
-    [mount({ gidMappings: [{ length: 1 }] }), 'config.mounts[0].gidMappings: id-mapped mounts are'],
     [
       mount({ readonly: true, recursiveReadOnly: true }),
       'config.mounts[0].recursive_read_only: recursive read-only mounts are',
@@ -296,10 +294,6 @@ describe('a container configuration from CRI', () => {
     [
       secured({ apparmor: { profileType: ProfileType.Localhost, localhostRef: 'p' } }),
       `${security}.apparmor: AppArmor profiles are, as the host has no AppArmor,`,
-    ],
-    [
-      secured({ namespaceOptions: { usernsOptions: {} } }),
-      `${security}.namespace_options.userns_options.mode: user namespaces are`,
     ],
   ];
   for (const [config, message] of unsupported) {

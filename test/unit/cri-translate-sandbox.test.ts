@@ -222,14 +222,6 @@ describe('a pod sandbox configuration from CRI', () => {
   const unsupported: [DeepPartial<PodSandboxConfig>, string][] = [
     [{ windows: {} }, 'config.windows: Windows pods are not supported'],
     [
-      options({ usernsOptions: { mode: NamespaceMode.POD } }),
-      `${context}.namespace_options.userns_options.mode: user namespaces are not supported`,
-    ],
-    [
-      options({ usernsOptions: { mode: NamespaceMode.NODE, uids: [{ length: 1 }] } }),
-      `${context}.namespace_options.userns_options.uids: user namespaces are not supported`,
-    ],
-    [
       { linux: { securityContext: { selinuxOptions: { level: 's0' } } } },
       `${context}.selinux_options: SELinux labels are not supported`,
     ],

@@ -20,6 +20,9 @@ export const MOUNT_ATTR_NODIRATIME = 0x80;
 /** From Linux 5.14. */
 export const MOUNT_ATTR_NOSYMFOLLOW = 0x20_0000;
 
+/** With the pod's user namespace, which the monitor has. */
+export const MOUNT_ATTR_IDMAP = 0x10_0000;
+
 // mount(2)
 export const MS_PRIVATE = 1 << 18;
 export const MS_SLAVE = 1 << 19;

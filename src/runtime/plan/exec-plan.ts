@@ -2,6 +2,7 @@
 import { invalid } from '../../errors.ts';
 import type { LaunchPlan, Step } from '../../native/types.ts';
 import type { Process, ProcessUser, Spec } from '../../spec/oci.ts';
+import { idMapsOf } from '../../spec/user-namespace.ts';
 import { intoCgroup, joinFiles } from '../cgroup/paths.ts';
 import {
   CLONE_NEWCGROUP,
@@ -47,17 +48,20 @@ export function execPlan(spec: Spec, options: ExecOptions, context: ExecContext)
     cwd: execCwd(spec, options),
     user: execUser(spec.process.user, options.user),
   };
+  const maps = idMapsOf(spec.linux);
   const steps: Step[] = [
     ...joinFiles(context.cgroup, path).map((file): Step => ({ op: 'joinCgroup', file })),
     {
       op: 'joinNamespaces',
       flags: CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET,
     },
+    ...(maps ? [{ op: 'actAsPodRoot' } as const] : []),
     ...(options.tty ? [{ op: 'console', rows: 24, cols: 80, bindConsole: false } as const] : []),
     ...processSteps({
       process,
       seccomp: spec.linux.seccomp,
       seccompProgram: context.seccompProgram,
+      userNamespace: maps && { flags: 0 },
     }),
   ];
   return {

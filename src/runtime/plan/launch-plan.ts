@@ -1,6 +1,7 @@
 /** From an OCI runtime specification to the plan of a container's first process. */
-import type { LaunchPlan, Step } from '../../native/types.ts';
+import type { IdMaps, LaunchPlan, Step } from '../../native/types.ts';
 import type { Spec } from '../../spec/oci.ts';
+import { idMapsOf } from '../../spec/user-namespace.ts';
 import type { CgroupLayout } from '../cgroup/layout.ts';
 import { intoCgroup, joinFiles, killFile } from '../cgroup/paths.ts';
 import { CLONE_NEWCGROUP, CLONE_NEWNS } from './constants.ts';
@@ -26,14 +27,17 @@ const TERMINAL = { rows: 24, cols: 80 };
 /**
  * The plan; pure. The monitor has the pod's network, IPC and UTS namespaces already, and the
  * child inherits them. The cgroup namespace is made by the child once it is in its cgroup: its
- * root is the cgroup of whoever makes it.
+ * root is the cgroup of whoever makes it. In a pod with a user namespace a second one, which
+ * belongs to that, takes its place at the end, as a copy of the mounts does.
  */
 export function launchPlan(spec: Spec, context: LaunchContext): LaunchPlan {
   const { terminal, cwd } = spec.process;
   const path = spec.linux.cgroupsPath;
   const ownCgroup = spec.linux.namespaces.some(({ type }) => type === 'cgroup');
+  const maps = idMapsOf(spec.linux);
   const steps: Step[] = [
     ...joinFiles(context.cgroup, path).map((file): Step => ({ op: 'joinCgroup', file })),
+    ...(maps ? [{ op: 'actAsPodRoot' } as const] : []),
     ...(ownCgroup ? [{ op: 'unshare', flags: CLONE_NEWCGROUP } as const] : []),
     {
       op: 'overlay',
@@ -49,13 +53,14 @@ export function launchPlan(spec: Spec, context: LaunchContext): LaunchPlan {
     ),
     // While the child may write everywhere and the root is not yet read-only: an image's working
     // directory is made where it is missing (OCI image specification, "WorkingDir").
-    ...(cwd === '/' ? [] : [directory(cwd)]),
+    ...(cwd === '/' ? [] : [directory(cwd, maps)]),
     ...maskSteps(spec),
     { op: 'pivot', readonly: spec.root.readonly },
     ...processSteps({
       process: spec.process,
       seccomp: spec.linux.seccomp,
       seccompProgram: context.seccompProgram,
+      userNamespace: maps && { flags: CLONE_NEWNS | (ownCgroup ? CLONE_NEWCGROUP : 0) },
     }),
   ];
   return {
@@ -73,6 +78,7 @@ export function launchPlan(spec: Spec, context: LaunchContext): LaunchPlan {
   };
 }
 
-function directory(target: string): Step {
-  return { op: 'mkdir', target, mode: 0o755, uid: 0, gid: 0 };
+function directory(target: string, maps: IdMaps | undefined): Step {
+  const owner = { uid: maps?.uids.hostId ?? 0, gid: maps?.gids.hostId ?? 0 };
+  return { op: 'mkdir', target, mode: 0o755, ...owner };
 }

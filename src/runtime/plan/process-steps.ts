@@ -13,11 +13,15 @@ export interface ProcessPlan {
   seccomp: Spec['linux']['seccomp'];
   /** The compiled `seccomp`. */
   seccompProgram: Uint8Array | undefined;
+  /** Namespaces to be made in the pod's user namespace; absent: the pod has none. */
+  userNamespace?: { flags: number } | undefined;
 }
 
 /**
  * The order is what makes these right:
  *  - limits while the child may still raise them, and after everything that they could hinder;
+ *  - the user namespace after those, since only the host's root may raise a limit or lower
+ *    oom_score_adj, and before the user, whose ids are those of the namespace;
  *  - the working directory is entered as the user it is for, who may be let in where root is not
  *    (NFS), but still with all capabilities, as with other runtimes;
  *  - without no_new_privs, loading a filter takes CAP_SYS_ADMIN, which the program does not keep:
@@ -30,8 +34,10 @@ export function processSteps(plan: ProcessPlan): Step[] {
   const late = process.noNewPrivileges;
   return [
     { op: 'oomScoreAdj', value: process.oomScoreAdj },
+    ...apparmorSteps(process),
     { op: 'umask', mask: DEFAULT_UMASK },
     ...process.rlimits.map(rlimitStep),
+    ...(plan.userNamespace ? [{ op: 'joinUserNamespace', ...plan.userNamespace } as const] : []),
     userStep(process.user),
     { op: 'cwd', path: process.cwd, create: false },
     ...(late ? [] : filter),
@@ -58,6 +64,12 @@ function seccompSteps({ seccomp, seccompProgram }: ProcessPlan): Step[] {
     flags |= flag;
   }
   return [{ op: 'seccomp', program: seccompProgram, flags }];
+}
+
+/** Before no_new_privs, under which AppArmor takes no profile that allows more. */
+function apparmorSteps({ apparmorProfile }: Process): Step[] {
+  if (apparmorProfile === undefined) return [];
+  return [{ op: 'lsmProfile', module: 'apparmor', value: `exec ${apparmorProfile}` }];
 }
 
 function rlimitStep({ type, soft, hard }: Process['rlimits'][number]): Step {

@@ -1,10 +1,11 @@
 /** The steps that build a container's root: mounts, device nodes, masks. */
 import { basename, join } from 'node:path';
-import type { Step } from '../../native/types.ts';
+import type { IdMaps, Step } from '../../native/types.ts';
 import { POD_SHM } from '../../spec/mounts.ts';
 import type { Device, Mount, Spec } from '../../spec/oci.ts';
+import { hostId, idMapsOf } from '../../spec/user-namespace.ts';
 import type { CgroupLayout } from '../cgroup/layout.ts';
-import { MOUNT_ATTR_RDONLY, S_IFBLK, S_IFCHR } from './constants.ts';
+import { MOUNT_ATTR_IDMAP, MOUNT_ATTR_RDONLY, S_IFBLK, S_IFCHR } from './constants.ts';
 import { parseMountOptions } from './mount-options.ts';
 
 /** The runtime specification's links ("Default Devices", "/dev symbolic links"). */
@@ -22,10 +23,11 @@ const DEV_LINKS: readonly [target: string, content: string][] = [
  */
 export function mountSteps(spec: Spec, cgroup: CgroupLayout): Step[] {
   const { devices } = spec.linux;
+  const maps = idMapsOf(spec.linux);
   const below = (device: Device) => device.path.startsWith('/dev/');
   return [
     ...spec.mounts.flatMap((mount) => {
-      const steps = mountStep(mount, cgroup);
+      const steps = mountStep(mount, cgroup, maps);
       if (mount.destination !== '/dev' || mount.type !== 'tmpfs') return steps;
       return [...steps, ...devices.filter(below).map(nodeStep), ...DEV_LINKS.map(linkStep)];
     }),
@@ -41,12 +43,18 @@ export function maskSteps(spec: Spec): Step[] {
   ];
 }
 
-function mountStep(mount: Mount, cgroup: CgroupLayout): Step[] {
+function mountStep(mount: Mount, cgroup: CgroupLayout, maps: IdMaps | undefined): Step[] {
   const { destination: target, type, source } = mount;
   const options = parseMountOptions(mount.options);
   if (type === 'cgroup') return cgroupSteps(target, options.set, cgroup);
   if (target === '/dev/shm' && type === 'tmpfs' && source === POD_SHM) {
     return [{ op: 'podShm', target }];
+  }
+  if (mount.image) {
+    const { layers, subPath } = mount.image;
+    // It is read-only in any case.
+    const attributes = options.set & ~MOUNT_ATTR_RDONLY;
+    return [{ op: 'imageMount', lower: layers, subPath, target, attributes }];
   }
   if (type === 'bind') {
     return [
@@ -55,14 +63,30 @@ function mountStep(mount: Mount, cgroup: CgroupLayout): Step[] {
         source,
         recursive: options.recursive,
         target,
-        attributesSet: options.set,
+        attributesSet: options.set | (mount.uidMappings ? MOUNT_ATTR_IDMAP : 0),
         attributesClear: options.clear,
         recursiveAttributes: options.recursiveAttributes,
         propagation: options.propagation,
       },
     ];
   }
-  return [{ op: 'mount', type, source, target, attributes: options.set, options: options.data }];
+  const data = hostIds(options.data, maps);
+  return [{ op: 'mount', type, source, target, attributes: options.set, options: data }];
+}
+
+/**
+ * File systems are mounted outside the pod's user namespace, where the kernel takes "uid=" and
+ * "gid=" for the host's ids. One that the pod does not have is left to its root.
+ */
+function hostIds(data: string, maps: IdMaps | undefined): string {
+  if (maps === undefined) return data;
+  const mapped = data.split(',').map((option) => {
+    const [, kind, id] = /^([ug]id)=(\d+)$/.exec(option) ?? [];
+    if (kind === undefined) return option;
+    const map = kind === 'uid' ? maps.uids : maps.gids;
+    return `${kind}=${hostId(map, Number(id)) ?? map.hostId}`;
+  });
+  return mapped.join(',');
 }
 
 /**
