@@ -1,5 +1,6 @@
 /** What the CRI tells about pods, containers and images, over a real gRPC connection. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -26,10 +27,13 @@ before(async () => {
 });
 after(() => server.close());
 
-test('ContainerStatus tells what the container was made from and as whom it runs', async () => {
+test('ContainerStatus tells what the container was made from and as whom it runs', async (t) => {
   const pod = await runPod(server, image);
   const hostPath = join(server.dir, 'volume');
   mkdirSync(hostPath);
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', hostPath]);
+  t.after(() => execFileSync('umount', ['-l', hostPath]));
+  execFileSync('mount', ['--make-shared', hostPath]);
   const mount = {
     containerPath: '/volume',
     hostPath,

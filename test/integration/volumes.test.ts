@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { busyboxTree, makeTar, type TarMember, writeLayout } from '../../scripts/busybox-image.mjs';
-import type { ContainerConfig, DeepPartial } from '../../src/cri/gen/cri.ts';
+import { type ContainerConfig, type DeepPartial, NamespaceMode } from '../../src/cri/gen/cri.ts';
 import { filesBelow } from '../helpers/image-fixture.ts';
 import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod, type TestPod } from '../helpers/pod.ts';
@@ -138,4 +138,39 @@ test('a volume over a file is refused, one through a link follows it inside the 
   const { run, containerId } = await inside({ image: { image: 'test.local/over-a-link:1' } });
   assert.equal(await run('cat /alias/text /data/text'), 'from the imagefrom the image');
   await server.client.removeContainer({ containerId });
+});
+
+test('in a user namespace the owners are those of the image, and what is mounted stays', async (t) => {
+  const { runtimeHandlers } = await server.client.status({});
+  if (!runtimeHandlers[0]?.features?.userNamespaces) return t.skip('the host has none');
+  const map = [{ hostId: 1_000_000, containerId: 0, length: 65536 }];
+  const usernsOptions = { mode: NamespaceMode.POD, uids: map, gids: map };
+  const namespaceOptions = { pid: NamespaceMode.CONTAINER, usernsOptions };
+  const linux = { securityContext: { namespaceOptions } };
+  const sandboxConfig = { metadata: { name: 'mapped', namespace: 'test', uid: 'mapped' }, linux };
+  const { podSandboxId } = await server.client.runPodSandbox({ config: sandboxConfig });
+  const image = { image: IMAGE };
+  const { containerId } = await server.client.createContainer({
+    podSandboxId,
+    sandboxConfig,
+    config: {
+      metadata: { name: 'c' },
+      image,
+      command: ['sleep', '1000'],
+      mounts: [{ containerPath: '/image', readonly: true, image, imageSubPath: 'data' }],
+      linux,
+    },
+  });
+  await server.client.startContainer({ containerId });
+  const run = async (script: string) => {
+    const cmd = ['sh', '-c', `(${script}) 2>&1`];
+    return `${(await server.client.execSync({ containerId, cmd })).stdout}`.trim();
+  };
+  for (const path of ['/data', '/image']) {
+    assert.equal(await run(`stat -c %u:%g:%a ${path}/text`), '1000:1000:640');
+    assert.match(await run(`umount ${path}`), /not permitted/);
+  }
+  assert.equal(await run('touch /new/place/x; stat -c %u /new/place /new/place/x'), '0\n0');
+  assert.match(await run('touch /image/x'), /Read-only/);
+  await server.client.removePodSandbox({ podSandboxId });
 });

@@ -222,16 +222,12 @@ describe('a pod sandbox configuration from CRI', () => {
   const unsupported: [DeepPartial<PodSandboxConfig>, string][] = [
     [{ windows: {} }, 'config.windows: Windows pods are not supported'],
     [
-      { linux: { securityContext: { selinuxOptions: { level: 's0' } } } },
-      `${context}.selinux_options: SELinux labels are not supported`,
-    ],
-    [
       {
         linux: {
           securityContext: { apparmor: { profileType: ProfileType.Localhost, localhostRef: 'p' } },
         },
       },
-      `${context}.apparmor: AppArmor profiles are not supported`,
+      `${context}.apparmor: AppArmor profiles are, as the host has no AppArmor, not supported`,
     ],
   ];
   for (const [config, message] of unsupported) {
@@ -240,11 +236,19 @@ describe('a pod sandbox configuration from CRI', () => {
     });
   }
 
-  it('refuses the default AppArmor profile where the host would enforce one', () => {
-    const host: TranslationHost = { ...PLAIN, report: hostReport('apparmor') };
-    const apparmor = { profileType: ProfileType.RuntimeDefault };
-    assert.throws(() => translate({ linux: { securityContext: { apparmor } } }, host), {
+  it('takes profiles and labels for what they are to its containers', () => {
+    const pod = (securityContext: object) => ({ linux: { securityContext } });
+    const on: TranslationHost = { ...PLAIN, report: hostReport('apparmor') };
+    const local = { profileType: ProfileType.Localhost, localhostRef: 'p' };
+    for (const apparmor of [{ profileType: ProfileType.RuntimeDefault }, local]) {
+      assert.ok(translate(pod({ apparmor }), on));
+    }
+    const labels = pod({ selinuxOptions: { level: 's0' } });
+    assert.ok(translate(labels));
+    const selinux: TranslationHost = { ...PLAIN, report: hostReport('selinux') };
+    assert.throws(() => translate(labels, selinux), {
       kind: 'Unimplemented',
+      message: `${context}.selinux_options: SELinux labels are not supported`,
     });
   });
 });
