@@ -16,6 +16,7 @@
 #include "native/addon/js_plan.h"
 #include "native/addon/js_stats.h"
 #include "native/addon/kill_process.h"
+#include "native/addon/layer_path.h"
 #include "native/addon/measure_tree.h"
 #include "native/addon/network.h"
 #include "native/addon/seccomp.h"
@@ -232,6 +233,15 @@ Napi::Value decompress_file(const Napi::CallbackInfo& info) {
       undefined);
 }
 
+Napi::Value read_layer_path(const Napi::CallbackInfo& info) {
+  return long_job<LayerPathOptions, LayerPathKind>(
+      info, read_layer_path_options, coracle::read_layer_path,
+      [](Napi::Env env, LayerPathKind& kind) -> Napi::Value {
+        constexpr const char* kNames[] = {"missing", "directory", "other"};
+        return Napi::String::New(env, kNames[static_cast<size_t>(kind)]);
+      });
+}
+
 Napi::Value measure_tree(const Napi::CallbackInfo& info) {
   return long_job<MeasureRequest, TreeUsage>(
       info, [](const JsField& options) { return MeasureRequest{options.get("path").string()}; },
@@ -330,6 +340,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add("deleteUdpFlows", delete_udp_flows);
   add("applyLayer", apply_layer);
   add("decompressFile", decompress_file);
+  add("readLayerPath", read_layer_path);
   add("killProcess", kill_process);
   add("readFiles", js_read_files);
   add("countProcesses", js_count_processes);

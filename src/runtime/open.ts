@@ -9,6 +9,7 @@ import { openStore } from '../store/open.ts';
 import { openSandboxes } from '../store/sandboxes.ts';
 import type { Store } from '../store/store.ts';
 import { readCgroupLayout } from './cgroup/index.ts';
+import { imagesOf } from './container-images.ts';
 import type { Logger, RuntimeContext, RuntimeOptions } from './context.ts';
 import { Creations } from './creations.ts';
 import { diagnose } from './doctor.ts';
@@ -92,7 +93,9 @@ async function assemble(
     ...options.images,
     onProblem: (err) => log.warn({ err }, 'images: files are gone, or could not be removed yet'),
   });
-  for (const { record } of containers.list()) images.hold(record.imageId, record.id);
+  for (const { record } of containers.list()) {
+    for (const imageId of imagesOf(record)) images.hold(imageId, record.id);
+  }
   await images.recovered();
   const host = await diagnose(options);
   const cgroups = await readCgroupLayout();
