@@ -59,13 +59,26 @@ export function securityFromCri(
     ),
     readonlyRootfs: context.readonlyRootfs,
     noNewPrivs: context.noNewPrivs,
-    // An empty list cannot be told from an absent one on the wire. The defaults are the safe
-    // reading, and kubelet spells its own lists out.
-    ...(context.maskedPaths.length > 0 && { maskedPaths: context.maskedPaths }),
-    ...(context.readonlyPaths.length > 0 && { readonlyPaths: context.readonlyPaths }),
+    ...procPaths('maskedPaths', context, sandbox),
+    ...procPaths('readonlyPaths', context, sandbox),
     seccomp: seccompFromCri(field, context.seccomp, context.seccompProfilePath),
     ...(apparmor && { apparmor }),
   };
+}
+
+/**
+ * An empty list cannot be told from an absent one on the wire. Kubelet spells the default lists
+ * out; its empty ones say "procMount: Unmasked", which Kubernetes has for pods with a user
+ * namespace alone, where what is masked is guarded by that. Elsewhere the defaults are the safe
+ * reading.
+ */
+function procPaths(
+  kind: 'maskedPaths' | 'readonlyPaths',
+  context: LinuxContainerSecurityContext,
+  { userNamespace }: SandboxConfig,
+): SecurityConfig {
+  const paths = context[kind];
+  return paths.length > 0 || userNamespace ? { [kind]: [...paths] } : {};
 }
 
 function capabilities(field: string, message: Capability | undefined): SecurityConfig {

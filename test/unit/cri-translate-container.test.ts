@@ -366,6 +366,18 @@ describe('a container configuration from CRI', () => {
     assert.throws(() => translate(fields), { reason: 'RROUnsupported' });
   });
 
+  it('takes empty lists of paths for the defaults, in a user namespace for none', () => {
+    const paths = (pod: SandboxConfig, context = {}) => {
+      const { security } = translate(secured(context), { pod });
+      return [security?.maskedPaths, security?.readonlyPaths];
+    };
+    const map = { hostId: 100000, length: 65536 };
+    const mapped = { ...POD, userNamespace: { uids: map, gids: map } };
+    assert.deepEqual(paths(POD), [undefined, undefined]);
+    assert.deepEqual(paths(mapped), [[], []]);
+    assert.deepEqual(paths(mapped, { maskedPaths: ['/proc/keys'] }), [['/proc/keys'], []]);
+  });
+
   it('takes AppArmor profiles by either field, and labels only where SELinux is', () => {
     const on = { ...PLAIN, report: hostReport('apparmor') };
     const apparmor = (context: DeepPartial<LinuxContainerSecurityContext>, host = on) =>
