@@ -190,5 +190,5 @@ test('bad input names the field', async () => {
     }),
     (e: Error) => /kata/.test(e.message),
   );
-  await assert.rejects(server.client.exec({ containerId: 'x' }), { code: 12 });
+  await assert.rejects(server.client.exec({ containerId: 'x' }), { details: /^cmd: / });
 });
