@@ -2,6 +2,7 @@
 // js_*.{h,cc} beside it see napi.h; everything else is plain C++ that runs without Node.
 #include <limits.h>
 #include <napi.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <atomic>
@@ -246,6 +247,8 @@ Napi::Value measure_tree(const Napi::CallbackInfo& info) {
   return long_job<MeasureRequest, TreeUsage>(
       info, [](const JsField& options) { return MeasureRequest{options.get("path").string()}; },
       [](const MeasureRequest& request, TreeUsage* usage) {
+        // The least weight: of this thread alone, since Linux weighs threads (setpriority(2)).
+        setpriority(PRIO_PROCESS, 0, 19);
         Failure failure = coracle::measure_tree(request, usage);
         return LayerError{failure.code, std::move(failure.step), std::move(failure.path)};
       },

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,8 +16,6 @@
 namespace coracle {
 namespace {
 
-// The least weight that a thread can have.
-constexpr int kIdleNice = 19;
 constexpr const char* kStep = "measure";
 constexpr int kOpenFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 // Directories on the way down that stay open. The way back from what lies deeper leads through
@@ -149,8 +146,6 @@ class Walk {
 
 Failure measure_tree(const MeasureRequest& request, TreeUsage* usage) {
   *usage = {};
-  // Of this thread alone: Linux weighs threads, not processes (setpriority(2)).
-  setpriority(PRIO_PROCESS, 0, kIdleNice);
   return Walk(request, usage).run();
 }
 

@@ -24,7 +24,7 @@ struct TreeUsage {
 // Walks a tree that others may change meanwhile, whatever its depth, with no more than 66
 // descriptors, and without following symbolic links or entering other mounts. What vanishes or is
 // moved away under it is passed over. Takes about 1 µs an entry that is in the cache: for a thread
-// of its own, whose weight it takes down to the least.
+// of its own.
 Failure measure_tree(const MeasureRequest& request, TreeUsage* usage);
 
 }  // namespace coracle
