@@ -118,9 +118,12 @@ describe('exec over SPDY', async () => {
   });
 
   it('goes on when a command closes its input', async () => {
-    const url = fixture.sh('exec <&-; sleep 0.2; echo done', { stdin: true });
-    const { stream } = await openCommand(url, ['stdin', 'stdout', 'stderr']);
-    for (let i = 0; i < 30; i++) await stream('stdin').write(Buffer.alloc(100_000));
+    const url = fixture.sh('exec <&-; sleep 1; echo done', { stdin: true });
+    const { client, stream } = await openCommand(url, ['stdin', 'stdout', 'stderr']);
+    for (let i = 0; i < 300; i++) await stream('stdin').write(Buffer.alloc(100_000));
+    await client.ping(1);
+    await eventually(() => client.events.includes('ping 1'), 'the input is in the way');
+    assert.equal(stream('stdout').received, '', 'it still runs');
     assert.equal(await stream('stdout').text(), 'done\n');
     assert.match(await stream('error').text(), /Success/);
   });
@@ -353,6 +356,17 @@ describe('exec over WebSocket', async () => {
     client.socket.send(Buffer.of(255, 0));
     await client.closed;
     assert.equal(sha256(Buffer.concat(client.channels.get(1) ?? [])), sha256(bytes));
+  });
+
+  it('takes no more input than a command that reads none leaves room for', async () => {
+    const url = fixture.sh('sleep 0.5; wc -c', { stdin: true });
+    const client = await ChannelClient.connect(url, ['v5.channel.k8s.io']);
+    for (let i = 0; i < 200; i++) client.send(0, Buffer.alloc(100_000));
+    client.socket.send(Buffer.of(255, 0));
+    await sleep(300);
+    assert.ok(client.socket.bufferedAmount > 5_000_000, 'the rest waits at the client');
+    assert.equal(await client.closed, 1000);
+    assert.equal(Number(client.text(1)), 20_000_000);
   });
 
   it('does not take a message of more than a MiB', async () => {

@@ -111,6 +111,28 @@ describe('a streaming connection', () => {
     });
   }
 
+  it('is pinged more often while it is not read', (context) => {
+    const { timers } = context.mock;
+    timers.enable({ apis: ['setInterval', 'setTimeout'] });
+    let pings = 0;
+    const ping = () => {
+      pings += 1;
+    };
+    const keepalive = new Keepalive({ idleMs: 0, ping, onIdle: () => {} });
+    timers.tick(30_000);
+    assert.equal(pings, 1);
+    keepalive.held(true);
+    timers.tick(30_000);
+    assert.equal(pings, 7);
+    keepalive.held(false);
+    timers.tick(30_000);
+    assert.equal(pings, 8);
+    keepalive.stop();
+    keepalive.held(true);
+    timers.tick(60_000);
+    assert.equal(pings, 8);
+  });
+
   it('is pinged', async () => {
     let pings = 0;
     let idle = 0;
