@@ -69,13 +69,16 @@ export function parseImageConfig(bytes: Uint8Array, what: string): ImageDocument
   };
 }
 
+/** uid_t's; the highest one means "none" to the kernel. */
+const MAX_UID = 2 ** 32 - 2;
+
 /**
- * The user that the image asks for, as CRI wants it: a number where it is one, else a name. The
- * group after the colon is not part of it.
+ * The user that the image asks for, as CRI wants it: a number where it is one that a user can have,
+ * else a name. The group after the colon is not part of it.
  */
 export function imageUser(user: string): { uid: number | undefined; username: string } {
   const name = user.split(':', 1)[0] ?? '';
-  return /^[0-9]+$/.test(name)
+  return /^[0-9]+$/.test(name) && Number(name) <= MAX_UID
     ? { uid: Number(name), username: '' }
     : { uid: undefined, username: name };
 }

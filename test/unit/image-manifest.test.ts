@@ -145,4 +145,8 @@ test('the user is a number or a name', () => {
   assert.deepEqual(imageUser('app'), { uid: undefined, username: 'app' });
   assert.deepEqual(imageUser('app:5'), { uid: undefined, username: 'app' });
   assert.deepEqual(imageUser(''), { uid: undefined, username: '' });
+  assert.deepEqual(imageUser('4294967294'), { uid: 4294967294, username: '' });
+  // No number on the wire has room for this one, and a list of images has to.
+  const none = '9'.repeat(400);
+  assert.deepEqual(imageUser(none), { uid: undefined, username: none });
 });
