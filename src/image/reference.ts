@@ -56,6 +56,8 @@ export function parseReference(text: string): Reference {
     if (!HOST.test(registry)) fail(`${JSON.stringify(registry)} is no registry host`);
     const port = /:([0-9]+)$/.exec(registry.replace(/^\[.*\]/, ''));
     if (port && Number(port[1]) > 65535) fail('has a port above 65535');
+    // "10.1.1.256" looks like a host, and is none to those who connect.
+    if (!URL.canParse(`https://${registry}`)) fail(`${JSON.stringify(registry)} is no address`);
   }
   if (registry === 'index.docker.io' || registry === 'registry-1.docker.io') {
     registry = DEFAULT_REGISTRY;

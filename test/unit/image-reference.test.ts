@@ -59,6 +59,8 @@ const bad: [given: string, why: RegExp][] = [
   ['host:port/a', /no registry host/],
   ['host:70000/a', /port above/],
   ['[::1/a', /no registry host/],
+  ['10.1.1.256/a', /no address/],
+  ['[:::]/a', /no address/],
   ['https://quay.io/a', /./],
   ['user@host.io/a', /./],
   [`q.io/${'a/'.repeat(130)}b`, /255/],
