@@ -6,6 +6,7 @@ import { Gate } from './gate.ts';
 import { InFlight } from './in-flight.ts';
 import type { Descriptor } from './manifest.ts';
 import type { PullMetrics } from './metrics.ts';
+import { retry } from './retry.ts';
 
 /** At once, for all pulls together. Each pull has its own, lower limit. */
 const MAX_DOWNLOADS = 16;
@@ -108,13 +109,15 @@ export class Downloads {
 }
 
 /** Begins to read the blob with the caller's own credentials: throws what the registry says. */
-async function prove({ source, blob }: Wanted, signal: AbortSignal): Promise<void> {
-  const enough = new AbortController();
-  const either = AbortSignal.any([signal, enough.signal]);
-  const { chunks } = await source.blob(blob.digest, 0, either);
-  // Ends the answer: an iterator that is left early closes its stream.
-  for await (const _ of chunks) break;
-  enough.abort();
+function prove({ source, blob }: Wanted, signal: AbortSignal): Promise<void> {
+  return retry(signal, async () => {
+    const enough = new AbortController();
+    const either = AbortSignal.any([signal, enough.signal]);
+    const { chunks } = await source.blob(blob.digest, 0, either);
+    // Ends the answer: an iterator that is left early closes its stream.
+    for await (const _ of chunks) break;
+    enough.abort();
+  });
 }
 
 /** Whether what failed for `first` would fail for `mine` as well. */

@@ -9,7 +9,7 @@ import { Gate } from '../../src/image/gate.ts';
 import { InFlight } from '../../src/image/in-flight.ts';
 import { PullMetrics } from '../../src/image/metrics.ts';
 import { scratchDirectory } from '../helpers/image-fixture.ts';
-import { type Answer, ScriptedSource } from '../helpers/image-parts.ts';
+import { type Answer, broken, ScriptedSource } from '../helpers/image-parts.ts';
 
 const bytes = Buffer.alloc(5000, 7);
 const digest = digestOf(bytes);
@@ -105,6 +105,19 @@ test('other credentials share a download only if the registry lets them', async 
   await Promise.all([one.done, joined.done]);
   assert.deepEqual(friend.asked, [0], 'asked, but not fetched');
   assert.deepEqual(joined.here, [bytes.length - 1000, bytes.length].slice(-joined.here.length));
+});
+
+test('whether the registry lets them is asked again where it cannot say just now', async (t) => {
+  const { want } = await setUp(t);
+  const first = held();
+  const one = want(first.source);
+  await sleep(20);
+  const friend = new ScriptedSource(bytes, { error: broken() }, {});
+  const joined = want(friend, { access: 'two' });
+  while (friend.asked.length < 2) await sleep(20);
+  first.let();
+  await Promise.all([one.done, joined.done]);
+  assert.deepEqual(friend.asked, [0, 0]);
 });
 
 test('what fails for one pull is tried by another that may fare better', async (t) => {
