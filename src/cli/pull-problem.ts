@@ -25,6 +25,8 @@ function hintFor(
         : 'give credentials with --creds, --creds-stdin or CORACLE_CREDS';
     case 'RegistryUnavailable':
       return "mirrors, certificates and http instead of https are set in the registry's hosts.toml";
+    case 'RegistryUntrusted':
+      return "the registry's hosts.toml says whom to trust, and whether it speaks plain http";
     case 'DiskFull':
       return 'free some space: "coracle rmi" removes images';
   }

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import type { ErrorKind } from '../errors.ts';
 import { readBody } from './read-body.ts';
 import { DENIED, RegistryError, UNAVAILABLE } from './registry-error.ts';
@@ -14,7 +15,8 @@ export async function answerFailure(
   now: number = Date.now(),
 ): Promise<RegistryError> {
   const { statusCode } = response;
-  const message = `${url.host}${url.pathname}: HTTP ${statusCode}${await registryMessage(response)}`;
+  const status = `HTTP ${statusCode} ${STATUS_CODES[statusCode] ?? ''}`.trimEnd();
+  const message = `${url.host}${url.pathname}: ${status}${await registryMessage(response)}`;
   const make = (kind: ErrorKind, reason?: string) =>
     new RegistryError(kind, message, {
       trouble: 'answer',

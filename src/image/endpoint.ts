@@ -7,6 +7,8 @@ import type { Response, Transport } from './transport.ts';
 export interface EndpointRequest {
   method?: 'GET' | 'HEAD';
   headers?: Record<string, string>;
+  /** As of the transport. */
+  patienceMs?: number | undefined;
   signal: AbortSignal;
 }
 
@@ -61,10 +63,13 @@ export class Endpoint {
       });
       if (response.statusCode !== 401) return response;
       const challenge = response.headers['www-authenticate'];
-      if (!challenge || attempt > 0) throw await answerFailure(url, response);
+      if (!challenge) throw await answerFailure(url, response);
+      if (attempt > 0) throw this.#denied((await answerFailure(url, response)).message);
       await response.body.dump();
       const text = Array.isArray(challenge) ? challenge.join(', ') : challenge;
-      if (!(await this.#authorizer.answer(authorization, text, signal))) throw this.#denied(url);
+      if (!(await this.#authorizer.answer(authorization, text, signal))) {
+        throw this.#denied(`registry ${url.host}: access to ${url.pathname} is denied`);
+      }
     }
   }
 
@@ -89,14 +94,13 @@ export class Endpoint {
     }
   }
 
-  #denied(url: URL): RegistryError {
+  #denied(what: string): RegistryError {
     const why = this.#anonymous
       ? 'it wants credentials, and none were given for it'
       : 'it does not accept the credentials that were given';
-    return new RegistryError(
-      'FailedPrecondition',
-      `registry ${url.host}: access to ${url.pathname} is denied: ${why}`,
-      { trouble: 'answer', reason: DENIED },
-    );
+    return new RegistryError('FailedPrecondition', `${what}: ${why}`, {
+      trouble: 'answer',
+      reason: DENIED,
+    });
   }
 }

@@ -44,7 +44,7 @@ export interface ConnectionContext {
   host: string;
   /** The time limits that the connection had, ms. */
   dialTimeoutMs: number;
-  progressTimeoutMs: number;
+  silenceMs: number;
   /** The hosts.toml that could make TLS work. */
   hostsFile: string;
 }
@@ -100,7 +100,7 @@ export function connectionFailure(error: unknown, context: ConnectionContext): R
     return unavailable(`its name does not resolve (${code})`, 'name');
   }
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') {
-    return unavailable(`it sent no byte for ${seconds(context.progressTimeoutMs)}`, 'stall');
+    return unavailable(`it sent no byte for ${seconds(context.silenceMs)}`, 'stall');
   }
   if (code === 'UND_ERR_CONNECT_TIMEOUT') {
     return unavailable(`no connection within ${seconds(context.dialTimeoutMs)}`, 'connection');

@@ -16,10 +16,13 @@ export interface RegistriesOptions {
   configDirs: readonly string[];
   /** A request that gets no byte for so long fails, ms; 0 for never. */
   progressTimeoutMs: number;
+  /** How long a host keeps those waiting who could ask another one, ms; default: 30,000. */
+  patienceMs?: number;
 }
 
 /** Ways of connecting that are kept; what goes beyond is forgotten and ends when it is idle. */
 const MAX_CONNECTIONS = 64;
+const DEFAULT_PATIENCE_MS = 30_000;
 
 /** Every registry that this process talks to. */
 export class Registries {
@@ -36,7 +39,8 @@ export class Registries {
    * learns of the hosts.
    */
   repository(reference: Reference, auth: RegistryAuth | undefined): Repository {
-    return new Repository(nameOf(reference), () => this.#endpoints(reference, auth));
+    const { patienceMs = DEFAULT_PATIENCE_MS } = this.#options;
+    return new Repository(nameOf(reference), () => this.#endpoints(reference, auth), patienceMs);
   }
 
   /** Ends every connection; what is under way fails. */

@@ -32,13 +32,19 @@ const ACCEPT = { accept: manifestTypes.join(', ') };
 export class Repository {
   readonly #name: string;
   readonly #open: () => Promise<Endpoint[]>;
+  readonly #patienceMs: number;
   #endpoints: Promise<Endpoint[]> | undefined;
   /** Whether the registry has let this caller in. */
   #admitted = false;
 
-  constructor(name: string, open: () => Promise<Endpoint[]>) {
+  /**
+   * @param patienceMs how long a host may take to begin its answer about a manifest while there is
+   *   another one to ask. Not about a blob: a mirror may have to get that itself first.
+   */
+  constructor(name: string, open: () => Promise<Endpoint[]>, patienceMs: number) {
     this.#name = name;
     this.#open = open;
+    this.#patienceMs = patienceMs;
   }
 
   /**
@@ -99,8 +105,10 @@ export class Repository {
     signal: AbortSignal,
   ): Promise<FetchedManifest | { digest: Digest }> {
     const path = `manifests/${name}`;
-    return this.#anywhere(need, this.#manifestName(name), signal, async (endpoint) => {
-      const response = await endpoint.ask(path, { method: 'HEAD', headers: ACCEPT, signal });
+    return this.#anywhere(need, this.#manifestName(name), signal, async (endpoint, last) => {
+      const patienceMs = last ? undefined : this.#patienceMs;
+      const request = { method: 'HEAD', headers: ACCEPT, patienceMs, signal } as const;
+      const response = await endpoint.ask(path, request);
       await response.body.dump();
       const { statusCode, headers } = response;
       if (statusCode === 429 || statusCode === 503) {
@@ -109,20 +117,25 @@ export class Repository {
       const digest = String(headers['docker-content-digest']);
       if (statusCode === 200 && isDigest(name)) return { digest: name };
       if (statusCode === 200 && isDigest(digest)) return { digest };
-      return this.#read(endpoint, name, signal);
+      return this.#read(endpoint, name, signal, patienceMs);
     });
   }
 
   #fetch(name: string, need: 'pull' | 'resolve', signal: AbortSignal): Promise<FetchedManifest> {
-    return this.#anywhere(need, this.#manifestName(name), signal, (endpoint) =>
-      this.#read(endpoint, name, signal),
+    return this.#anywhere(need, this.#manifestName(name), signal, (endpoint, last) =>
+      this.#read(endpoint, name, signal, last ? undefined : this.#patienceMs),
     );
   }
 
-  async #read(endpoint: Endpoint, name: string, signal: AbortSignal): Promise<FetchedManifest> {
+  async #read(
+    endpoint: Endpoint,
+    name: string,
+    signal: AbortSignal,
+    patienceMs: number | undefined,
+  ): Promise<FetchedManifest> {
     const path = `manifests/${name}`;
     const what = this.#manifestName(name);
-    const response = await endpoint.get(path, { headers: ACCEPT, signal });
+    const response = await endpoint.get(path, { headers: ACCEPT, patienceMs, signal });
     const bytes = await readBody(endpoint.body(response, path, signal), MAX_MANIFEST_BYTES, what);
     const digest = digestOf(bytes);
     if (isDigest(name) && digest !== name) {
@@ -140,16 +153,17 @@ export class Repository {
     need: 'pull' | 'resolve',
     what: string,
     signal: AbortSignal,
-    work: (endpoint: Endpoint) => Promise<T>,
+    work: (endpoint: Endpoint, last: boolean) => Promise<T>,
   ): Promise<T> {
     this.#endpoints ??= this.#open();
     const all = await this.#endpoints;
     const able = all.filter((endpoint) => endpoint.host[need]);
     const errors = new Map<Endpoint, CoracleError>();
     // A sort that keeps the order of equals.
-    for (const endpoint of able.toSorted((a, b) => Number(a.failing) - Number(b.failing))) {
+    const inOrder = able.toSorted((a, b) => Number(a.failing) - Number(b.failing));
+    for (const [index, endpoint] of inOrder.entries()) {
       try {
-        const done = await work(endpoint);
+        const done = await work(endpoint, index === inOrder.length - 1);
         endpoint.served = true;
         endpoint.failing = false;
         this.#admitted = true;

@@ -10,6 +10,8 @@ export interface RequestOptions {
   method?: 'GET' | 'HEAD';
   headers?: Record<string, string>;
   form?: URLSearchParams;
+  /** For the answer to begin, where that is less than the connection's limit, ms. */
+  patienceMs?: number | undefined;
   signal: AbortSignal;
 }
 
@@ -90,6 +92,7 @@ export class Transport {
   async #once(url: URL, headers: Record<string, string>, options: RequestOptions) {
     const { origin, headers: own } = this.#options;
     const { form, signal } = options;
+    const headersTimeout = this.#patience(options);
     const foreign = url.origin !== origin;
     try {
       return await request(url, {
@@ -104,24 +107,31 @@ export class Transport {
           ...headers,
         },
         body: form ? form.toString() : null,
+        headersTimeout,
         signal,
       });
     } catch (error) {
-      throw this.#failure(url, error, signal);
+      throw this.#failure(url, error, signal, headersTimeout);
     }
   }
 
-  #failure(url: URL, error: unknown, signal: AbortSignal): CoracleError {
+  #patience({ patienceMs }: RequestOptions): number {
+    const { progressTimeoutMs } = this.#connections.options;
+    if (patienceMs === undefined) return progressTimeoutMs;
+    return progressTimeoutMs === 0 ? patienceMs : Math.min(patienceMs, progressTimeoutMs);
+  }
+
+  #failure(
+    url: URL,
+    error: unknown,
+    signal: AbortSignal,
+    silenceMs = this.#connections.options.progressTimeoutMs,
+  ): CoracleError {
     if (signal.aborted) return abortError(signal);
     if (error instanceof CoracleError) return error;
-    const { dialTimeoutMs, progressTimeoutMs } = this.#connections.options;
+    const { dialTimeoutMs } = this.#connections.options;
     const { hostsFile } = this.#options;
-    return connectionFailure(error, {
-      host: url.host,
-      dialTimeoutMs,
-      progressTimeoutMs,
-      hostsFile,
-    });
+    return connectionFailure(error, { host: url.host, dialTimeoutMs, silenceMs, hostsFile });
   }
 }
 

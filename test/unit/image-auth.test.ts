@@ -76,10 +76,15 @@ test('user and password answer a basic challenge, and a wrong one is told once',
   await withRegistries(async (registries) => {
     const reference = parseReference(`${server.host}/a`);
     await registries.repository(reference, { username: 'u', password: 'p' }).manifest('x', signal);
-    for (const auth of [undefined, { username: 'u', password: 'wrong' }]) {
+    const wrong = { username: 'u', password: 'wrong' };
+    for (const [auth, message] of [
+      [undefined, /it wants credentials, and none were given/],
+      [wrong, /HTTP 401 Unauthorized: it does not accept the credentials that were given/],
+    ] as const) {
       await assert.rejects(registries.repository(reference, auth).manifest('x', signal), {
         kind: 'FailedPrecondition',
         reason: 'AuthorizationFailed',
+        message,
       });
     }
   });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Digest, digestOf } from '../../src/image/digest.ts';
 import { parseReference } from '../../src/image/reference.ts';
-import { Registries } from '../../src/image/registry.ts';
+import { Registries, type RegistriesOptions } from '../../src/image/registry.ts';
 import { reply, serve } from '../helpers/http-server.ts';
 import { scratchDirectory } from '../helpers/image-fixture.ts';
 
@@ -15,7 +15,7 @@ const DIGEST = digestOf(BODY);
 
 async function withRegistries<T>(
   work: (registries: Registries) => Promise<T>,
-  options: { configDirs?: string[]; progressTimeoutMs?: number } = {},
+  options: Partial<RegistriesOptions> = {},
 ): Promise<T> {
   const registries = new Registries({ configDirs: [], progressTimeoutMs: 60_000, ...options });
   try {
@@ -29,11 +29,12 @@ async function withRegistries<T>(
 async function withHosts<T>(
   toml: string,
   work: (registries: Registries) => Promise<T>,
+  options: Partial<RegistriesOptions> = {},
 ): Promise<T> {
   await using scratch = await scratchDirectory();
   mkdirSync(join(scratch.path, 'example.invalid'));
   writeFileSync(join(scratch.path, 'example.invalid', 'hosts.toml'), toml);
-  return withRegistries(work, { configDirs: [scratch.path] });
+  return withRegistries(work, { configDirs: [scratch.path], ...options });
 }
 
 const example = parseReference('example.invalid/a');
@@ -169,7 +170,7 @@ test('where all fail, the error says what each said, and the server decides', as
     await assert.rejects(registries.repository(example, undefined).manifest('x', signal), {
       kind: 'NotFound',
       message: new RegExp(
-        `manifest x of example.invalid/a: ${mirror.host}/v2/a/.*HTTP 503; ${server.host}/.*HTTP 404`,
+        `manifest x of example.invalid/a: ${mirror.host}/v2/a/.*HTTP 503 Service Unavailable; ${server.host}/.*HTTP 404 Not Found`,
       ),
     });
   });
@@ -282,6 +283,25 @@ test('a connection that breaks in a body is Unavailable, and silence says how lo
       await assert.rejects(collect(left.chunks), { kind: 'Cancelled' });
     },
     { progressTimeoutMs: 600 },
+  );
+});
+
+test('a mirror that accepts and stays silent holds nobody up for long', async () => {
+  await using mirror = await serve(() => {});
+  await using server = await registry();
+  const toml = `server = "http://${server.host}"\n[host."http://${mirror.host}"]\n`;
+  await withHosts(
+    toml,
+    async (registries) => {
+      const repository = registries.repository(example, undefined);
+      const started = performance.now();
+      assert.equal((await repository.manifest('x', signal)).digest, DIGEST);
+      const blob = await repository.blob(DIGEST, 0, signal);
+      assert.equal(await collect(blob.chunks), BODY);
+      assert.ok(performance.now() - started < 10_000);
+      assert.equal(mirror.log.length, 1, 'it was asked once, and then after the others');
+    },
+    { patienceMs: 500 },
   );
 });
 

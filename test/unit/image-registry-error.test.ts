@@ -7,7 +7,7 @@ import type { Response } from '../../src/image/transport.ts';
 const context = {
   host: 'quay.io',
   dialTimeoutMs: 30_000,
-  progressTimeoutMs: 1500,
+  silenceMs: 1500,
   hostsFile: '/etc/c/certs.d/quay.io/hosts.toml',
 };
 
@@ -55,11 +55,11 @@ test('a message has what the registry says, on one line, and no query', async ()
   const body = '{"errors":[{"code":"DENIED","message":"a\\u001b[31m\\nb"}]}';
   const url = new URL('https://h/v2/a/manifests/1?X-Amz-Signature=hunter2');
   const error = await answerFailure(url, response(403, body, { 'retry-after': '3' }));
-  assert.equal(error.message, 'h/v2/a/manifests/1: HTTP 403: DENIED: a [31m b');
+  assert.equal(error.message, 'h/v2/a/manifests/1: HTTP 403 Forbidden: DENIED: a [31m b');
   assert.equal(error.retryAfterMs, 3000);
   const long = JSON.stringify({ errors: [{ code: 'X', message: 'y'.repeat(5000) }] });
   assert.ok((await answerFailure(url, response(500, long))).message.length < 400);
-  assert.equal((await answerFailure(url, response(500, '<html>'))).message.endsWith('500'), true);
+  assert.equal((await answerFailure(url, response(500, '<html>'))).message.endsWith('HTTP 500 Internal Server Error'), true);
 });
 
 test('a connection that fails says why', () => {
