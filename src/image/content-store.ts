@@ -99,8 +99,8 @@ export class ContentStore {
     options: {
       signal?: AbortSignal;
       onBytes?: (count: number) => void;
-      /** Called with a digest that was not known before, while there is no blob of it yet. */
-      beforeCommit?: (digest: Digest) => void;
+      /** Awaited with the digest once the bytes are here, before they get its name. */
+      beforeCommit?: (digest: Digest) => Promise<void>;
     } = {},
   ): Promise<{ digest: Digest; size: number }> {
     const partial = await this.#openPartial(randomUUID());
@@ -111,7 +111,7 @@ export class ContentStore {
       const digest = partial.digest();
       const wrong = checkBlob(expected, digest, partial.offset);
       if (wrong) throw wrong;
-      options.beforeCommit?.(digest);
+      await options.beforeCommit?.(digest);
       await this.commit(partial, digest);
       return { digest, size: partial.offset };
     } catch (error) {

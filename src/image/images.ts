@@ -5,7 +5,7 @@ import { diskError, lacksSpace } from './disk-error.ts';
 import { type ImageFsInfo, imageFsInfo } from './fs-info.ts';
 import type { Holds } from './holds.ts';
 import type { ImageRecord } from './image-store.ts';
-import { importImages } from './import.ts';
+import { type ImportParts, importImages } from './import.ts';
 import { InFlight } from './in-flight.ts';
 import type { LayerDirectories } from './layers.ts';
 import type { Lease, Leases } from './leases.ts';
@@ -33,7 +33,7 @@ export interface PullOptions {
   onProgress?: ((progress: PullProgress) => void) | undefined;
 }
 
-export interface ServiceParts extends PullParts {
+export interface ServiceParts extends PullParts, ImportParts {
   readonly root: string;
   readonly layers: LayerDirectories;
   readonly leases: Leases;

@@ -1,5 +1,4 @@
 import * as v from 'valibot';
-import { digestOf } from './digest.ts';
 import type { Installable, InstallParts } from './install.ts';
 import type { LayoutSource } from './layout-source.ts';
 import type { Lease } from './leases.ts';
@@ -11,6 +10,7 @@ import {
   MediaType,
   parseJson,
 } from './manifest.ts';
+import { once } from './pull.ts';
 import { formatReference, parseReference } from './reference.ts';
 
 const schema = v.array(
@@ -38,20 +38,10 @@ export async function readDockerArchive(
     const tags = image.RepoTags.map((tag) => formatReference(parseReference(tag)));
     const what = `${tags[0] ?? image.Config} in ${source.path}`;
     const bytes = await source.read(image.Config, MAX_CONFIG_BYTES);
-    const config = await store(
-      parts,
-      lease,
-      (async function* () {
-        yield bytes;
-      })(),
-      `configuration of ${what}`,
-      signal,
-    );
+    const config = await store(parts, lease, once(bytes), `configuration of ${what}`, signal);
     const layers: Descriptor[] = [];
     for (const name of image.Layers) {
-      layers.push(
-        await store(parts, lease, await source.stream(name), `${name} of ${what}`, signal),
-      );
+      layers.push(await store(parts, lease, source.stream(name), `${name} of ${what}`, signal));
     }
     const manifestBytes = Buffer.from(
       JSON.stringify({
@@ -61,17 +51,7 @@ export async function readDockerArchive(
         layers: layers.map((layer) => ({ ...layer, mediaType: MediaType.ociLayer })),
       }),
     );
-    lease.add(digestOf(manifestBytes));
-    await parts.collector.idle();
-    const document = await store(
-      parts,
-      lease,
-      (async function* () {
-        yield manifestBytes;
-      })(),
-      `manifest of ${what}`,
-      signal,
-    );
+    const document = await store(parts, lease, once(manifestBytes), `manifest of ${what}`, signal);
     images.push({
       manifest: { kind: 'manifest', config, layers },
       manifestSize: manifestBytes.length,
@@ -96,7 +76,13 @@ async function store(
   const { digest, size } = await parts.content.ingest(
     bytes,
     { what },
-    { signal, beforeCommit: (found) => lease.add(found) },
+    {
+      signal,
+      beforeCommit: async (found) => {
+        lease.add(found);
+        await parts.collector.idle();
+      },
+    },
   );
   return { mediaType: '', digest, size };
 }

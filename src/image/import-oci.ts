@@ -138,7 +138,7 @@ function installable(
     what: found.what,
     fetch: async (blob, signal) => {
       await parts.content.ingest(
-        await source.stream(blobName(blob.digest)),
+        source.stream(blobName(blob.digest)),
         { digest: blob.digest, size: blob.size, what: `blob ${blob.digest} of ${found.what}` },
         { signal },
       );

@@ -1,5 +1,5 @@
 import { CoracleError } from '../errors.ts';
-import { addon } from '../native/addon.ts';
+import type { Addon } from '../native/types.ts';
 import type { ImageRecord } from './image-store.ts';
 import { readDockerArchive } from './import-docker.ts';
 import { readOciLayout } from './import-oci.ts';
@@ -8,19 +8,24 @@ import { openLayout } from './layout-source.ts';
 import type { Lease } from './leases.ts';
 import { formatReference, type Reference } from './reference.ts';
 
+export interface ImportParts extends InstallParts {
+  readonly native: Pick<Addon, 'decompressFile'>;
+}
+
 /**
- * Imports an OCI layout (a directory, or a tar of one, plain or compressed) or a `docker save` archive; which it is
- * shows in its contents. Docker writes both forms into one tar since version 25: the OCI one is
- * taken, since it keeps digests. `tag` names the image, and then there must be just one.
+ * Imports an OCI layout (a directory, or a tar of one, plain or compressed) or a `docker save`
+ * archive; which it is shows in its contents. Docker writes both forms into one tar since version
+ * 25: the OCI one is taken, since it keeps digests. `tag` names the image, and then there must be
+ * just one.
  */
 export async function importImages(
-  parts: InstallParts,
+  parts: ImportParts,
   path: string,
   tag: Reference | undefined,
   lease: Lease,
   signal: AbortSignal,
 ): Promise<ImageRecord[]> {
-  const source = await openLayout(addon, path, parts.content.scratchPath(), signal);
+  const source = await openLayout(parts.native, path, parts.content.scratchPath(), signal);
   try {
     const oci = (await source.has('index.json')) && (await source.has('oci-layout'));
     if (!oci && !(await source.has('manifest.json'))) {

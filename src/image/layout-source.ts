@@ -9,6 +9,8 @@ import { detectCompression } from './unpack.ts';
 /** A compressed archive is written out plain; it gets that much, and leaves a tenth of the disk. */
 const MAX_PLAIN_BYTES = 256 * 2 ** 30;
 const MAX_DISK_SHARE = 0.9;
+/** Bytes that are read at once. */
+const HIGH_WATER = 256 << 10;
 
 /** The files of an image archive or of an OCI layout directory, by relative name. */
 export interface LayoutSource {
@@ -17,8 +19,8 @@ export interface LayoutSource {
   has(name: string): Promise<boolean>;
   /** Throws NotFound, or FailedPrecondition where the file has more than `limit` bytes. */
   read(name: string, limit: number): Promise<Buffer>;
-  /** Throws NotFound. */
-  stream(name: string): Promise<AsyncIterable<Uint8Array>>;
+  /** Opens the file when it is first read from; throws NotFound then. To be read once. */
+  stream(name: string): AsyncIterable<Uint8Array>;
   /** Removes what opening it has made. */
   close(): Promise<void>;
 }
@@ -91,10 +93,10 @@ class DirectorySource implements LayoutSource {
   }
 
   async read(name: string, limit: number): Promise<Buffer> {
-    return collect(await this.stream(name), limit, `${this.path}/${name}`);
+    return collect(this.stream(name), limit, `${this.path}/${name}`);
   }
 
-  async stream(name: string): Promise<AsyncIterable<Uint8Array>> {
+  async *stream(name: string): AsyncGenerator<Uint8Array> {
     if (name.split('/').includes('..')) throw notFound('file', `${this.path}/${name}`);
     // Not to wait for the writer of a named pipe.
     const flags = constants.O_RDONLY | constants.O_NONBLOCK;
@@ -106,7 +108,7 @@ class DirectorySource implements LayoutSource {
       await file.close();
       throw notAFile(`${this.path}/${name}`);
     }
-    return file.createReadStream({ highWaterMark: 256 << 10 });
+    yield* file.createReadStream({ highWaterMark: HIGH_WATER });
   }
 
   async close(): Promise<void> {}
@@ -128,19 +130,16 @@ class TarSource implements LayoutSource {
   }
 
   async read(name: string, limit: number): Promise<Buffer> {
-    return collect(await this.stream(name), limit, `${this.path}: ${name}`);
+    return collect(this.stream(name), limit, `${this.path}: ${name}`);
   }
 
-  async stream(name: string): Promise<AsyncIterable<Uint8Array>> {
+  async *stream(name: string): AsyncGenerator<Uint8Array> {
     const member = this.#find(name);
     if (member === undefined) throw notFound(`member of ${this.path}`, name);
-    if (member.size === 0) return (async function* () {})();
+    if (member.size === 0) return;
     const { offset, size } = member;
-    return createReadStream(this.#file, {
-      start: offset,
-      end: offset + size - 1,
-      highWaterMark: 256 << 10,
-    });
+    const range = { start: offset, end: offset + size - 1 };
+    yield* createReadStream(this.#file, { ...range, highWaterMark: HIGH_WATER });
   }
 
   async close(): Promise<void> {

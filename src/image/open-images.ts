@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { CoracleError } from '../errors.ts';
+import type { Addon } from '../native/types.ts';
 import { Collector } from './collect.ts';
 import { ContentStore } from './content-store.ts';
 import { Downloads } from './downloads.ts';
@@ -19,7 +20,7 @@ export interface ImagesOptions {
   /** The runtime's root directory: gets `blobs/`, `ingest/` and `layers/`. */
   root: string;
   store: MetadataStore;
-  native: ImageAddon;
+  native: ImageAddon & Pick<Addon, 'decompressFile'>;
   /** Default: this host's. */
   platform?: Platform;
   /** Directories of `<host>/hosts.toml` files; default: none. */
@@ -64,6 +65,7 @@ export async function openImages(options: ImagesOptions): Promise<ImageService> 
   const metrics = new PullMetrics();
   return new ImageService({
     root,
+    native,
     content,
     layers,
     records,

@@ -11,7 +11,7 @@ export interface TarEntry {
 
 const BLOCK = 512;
 const MAX_MEMBERS = 1_000_000;
-/** Characters of all their names. */
+/** Characters of all their names and of the names that they link to. */
 const MAX_NAMES = 64 << 20;
 const MAX_EXTENDED_HEADER = 1 << 20;
 
@@ -56,15 +56,14 @@ async function readMembers(file: FileHandle, path: string): Promise<Map<string, 
     else if (type !== 'g') {
       if (members.size >= MAX_MEMBERS) fail(`more than ${MAX_MEMBERS} members`);
       const name = normalise(pending.name ?? ustarName(header));
-      names += name.length;
+      const isLink = type === '1' || type === '2';
+      const link = isLink
+        ? linkTarget(type, name, pending.link ?? text(header, 157, 100))
+        : undefined;
+      names += name.length + (link?.length ?? 0);
       if (names > MAX_NAMES) fail('too many and too long names');
-      const link = type === '1' || type === '2';
-      if (link || type === '0' || type === '\0' || type === '7') {
-        members.set(name, {
-          offset: at,
-          size: link ? 0 : size,
-          link: link ? linkTarget(type, name, pending.link ?? text(header, 157, 100)) : undefined,
-        });
+      if (isLink || type === '0' || type === '\0' || type === '7') {
+        members.set(name, { offset: at, size: isLink ? 0 : size, link });
       }
       pending = {};
     }

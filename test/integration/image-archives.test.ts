@@ -1,9 +1,20 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
+import { openLayout } from '../../src/image/layout-source.ts';
+import { addon } from '../../src/native/addon.ts';
 import {
   filesBelow,
   makeTar,
@@ -13,6 +24,8 @@ import {
   tarLayout,
   writeLayout,
 } from '../helpers/image-fixture.ts';
+
+const signal = new AbortController().signal;
 
 const here = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch };
 const LAYER = 'application/vnd.oci.image.layer.v1.tar';
@@ -235,6 +248,32 @@ test('several images of one "docker save" archive share their layers', async () 
   await assert.rejects(images.import(file, { tag: 'c' }), { kind: 'InvalidArgument' });
 });
 
+/** Writes the checksum of a tar header anew, after its type or size have been changed. */
+function fixChecksum(member: Buffer): void {
+  member.write('        ', 148, 'latin1');
+  const sum = member.subarray(0, 512).reduce((total, byte) => total + byte, 0);
+  member.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+}
+
+test('a source that is not read opens nothing', async () => {
+  await using dir = await scratchDirectory();
+  const file = join(dir.path, 'a.tar');
+  writeFileSync(file, makeTar([{ name: 'member', data: 'text' }]));
+  writeFileSync(join(dir.path, 'member'), 'text');
+  const open = () => readdirSync('/proc/self/fd').length;
+  for (const path of [file, dir.path]) {
+    const source = await openLayout(addon, path, join(dir.path, 'scratch'), signal);
+    const before = open();
+    const streams = [source.stream('member'), source.stream('nothing')];
+    await sleep(50);
+    assert.equal(open(), before);
+    assert.equal((await source.read('member', 10)).toString(), 'text');
+    await assert.rejects(source.read('nothing', 10), { kind: 'NotFound' });
+    assert.equal(streams.length, 2);
+    await source.close();
+  }
+});
+
 test('archives and directories that lie reach nothing else', async (t) => {
   await using dir = await scratchDirectory();
   await using opened = await openTestImages(join(dir.path, 'root'));
@@ -287,13 +326,31 @@ test('archives and directories that lie reach nothing else', async (t) => {
     symlinkSync('/dev/zero', join(path, 'index.json'));
     await assert.rejects(opened.images.import(path), { kind: 'InvalidArgument' });
   });
+  await t.test('links of gigabytes', async () => {
+    const target = Buffer.alloc(1 << 20, 'x');
+    const member = (index: number) => {
+      const long = makeTar([{ name: '././@LongLink', data: target }]).subarray(
+        0,
+        512 + target.length,
+      );
+      long.write('K', 156, 'latin1');
+      fixChecksum(long);
+      return [long, makeTar([{ name: `${index}`, type: 'symlink', link: 'y' }]).subarray(0, 512)];
+    };
+    const file = join(dir.path, 'links.tar');
+    const members = Array.from({ length: 66 }, (_, index) => member(index)).flat();
+    writeFileSync(file, Buffer.concat([...members, Buffer.alloc(1024)]));
+    await assert.rejects(opened.images.import(file), {
+      kind: 'DataLoss',
+      message: /too many and too long names/,
+    });
+    rmSync(file);
+  });
   await t.test('names of gigabytes', async () => {
     const header = makeTar([{ name: '././@LongLink', data: '' }]).subarray(0, 512);
     header.write('L', 156, 'latin1');
     header.write('77777777777\0', 124, 'latin1');
-    header.write('        ', 148, 'latin1');
-    const sum = header.reduce((total, byte) => total + byte, 0);
-    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+    fixChecksum(header);
     const file = join(dir.path, 'long.tar');
     writeFileSync(file, Buffer.concat([header, Buffer.alloc(1 << 20)]));
     await assert.rejects(opened.images.import(file), {
