@@ -18,7 +18,6 @@ import { chooseSubnet, hostRoutes, type Route, uplinkMtu } from './host-routes.t
 import { routeLoopback, setHostSysctls } from './host-sysctls.ts';
 import type {
   AttachRequest,
-  Bandwidth,
   LivePod,
   NetworkReadiness,
   PodNetwork,
@@ -48,6 +47,7 @@ export interface EmbeddedNetworkOptions {
   readonly subnet6?: string | undefined;
   /** Bytes. Absent: that of the link behind the default route, or 1500. */
   readonly mtu?: number | undefined;
+  readonly log?: { warn(fields: object, message: string): void } | undefined;
   /** Change the host's sysctls; tests put their own here. */
   readonly setHostSysctls?: typeof setHostSysctls;
   readonly routeLoopback?: typeof routeLoopback;
@@ -72,7 +72,8 @@ interface HostSide {
 
 /**
  * The network of a host without CNI configuration: one bridge, a veth pair for each pod, addresses
- * from the store, masquerade and host ports by nftables. Nothing is made on the host before the first pod needs it.
+ * from the store, masquerade and host ports by nftables. Nothing is made on the host before the
+ * first pod needs it. Limits of bandwidth are not kept.
  */
 export class EmbeddedNetwork implements PodNetworkProvider {
   readonly #options: EmbeddedNetworkOptions;
@@ -121,7 +122,6 @@ export class EmbeddedNetwork implements PodNetworkProvider {
 
   async attach(request: AttachRequest): Promise<PodNetwork> {
     const { sandboxId, hostPorts, signal } = request;
-    refuseBandwidth(request.bandwidth);
     if (this.#addresses.holds(sandboxId)) {
       throw new CoracleError('AlreadyExists', `sandbox ${sandboxId} is attached already`);
     }
@@ -133,12 +133,21 @@ export class EmbeddedNetwork implements PodNetworkProvider {
       // First, since a link cannot be taken back without waiting for the kernel.
       await this.#ports.open(sandboxId, ips);
       throwIfAborted(signal);
+      this.#tellLimits(request);
       return await this.#connect(request, side, ips);
     } catch (error) {
       // What cannot be taken back now is still the sandbox's, until a later `detach`.
       await this.detach(sandboxId).catch(() => {});
       throw error;
     }
+  }
+
+  /** As a CNI network without the bandwidth plugin has it: such a pod runs, unlimited. */
+  #tellLimits({ sandboxId, bandwidth }: AttachRequest): void {
+    const { ingress, egress } = bandwidth;
+    if (ingress === undefined && egress === undefined) return;
+    const fields = { id: sandboxId, ingress, egress };
+    this.#options.log?.warn(fields, 'the embedded network does not limit the traffic of pods');
   }
 
   async #connect(
@@ -297,16 +306,6 @@ export class EmbeddedNetwork implements PodNetworkProvider {
     await addresses.put('subnet', { kind: 'subnet', subnet: formatSubnet(chosen) });
     return chosen;
   }
-}
-
-/** Nothing here limits traffic; to take the limit and not keep it would be worse than to refuse. */
-function refuseBandwidth({ ingress, egress }: Bandwidth): void {
-  if (ingress === undefined && egress === undefined) return;
-  const annotation = `kubernetes.io/${ingress === undefined ? 'egress' : 'ingress'}-bandwidth`;
-  throw new CoracleError(
-    'Unimplemented',
-    `annotation ${annotation}: the embedded network limits no traffic; CNI plugins do`,
-  );
 }
 
 function join(reasons: readonly string[]): string {

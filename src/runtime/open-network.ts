@@ -18,7 +18,7 @@ export async function openNetwork(
   { addon, store, log }: { addon: Addon; store: Store; log: Logger },
 ): Promise<PodNetworkProvider> {
   const addresses = store.table<AddressRecord>('addresses');
-  const embedded = new EmbeddedNetwork({ addon, addresses, ...embeddedOptions });
+  const embedded = new EmbeddedNetwork({ addon, addresses, log, ...embeddedOptions });
   const results = durableResults(store);
   const cniOptions = { addon, binDirs: cniBinDirs, timeoutMs: cniTimeoutMs, results, log };
   if (cniConfDir !== undefined) {

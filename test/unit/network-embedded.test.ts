@@ -239,10 +239,12 @@ test('an attachment that fails or is let go keeps no port and no address', async
   assert.deepEqual(Object.values(table.held()), ['b']);
 });
 
-test('limits that nothing would keep are refused', async () => {
-  const { attach } = setUp();
-  const request = attach('a', { bandwidth: { egress: 1000 } });
-  await assert.rejects(request, { kind: 'Unimplemented', message: /egress-bandwidth/ });
+test('limits of bandwidth are not kept, and the log says so', async () => {
+  const told: object[] = [];
+  const { attach } = setUp({ log: { warn: (fields) => told.push(fields) } });
+  await attach('a');
+  await attach('b', { bandwidth: { egress: 1000 } });
+  assert.deepEqual(told, [{ id: 'b', ingress: undefined, egress: 1000 }]);
 });
 
 test('pods may have IPv6 alone', async () => {
