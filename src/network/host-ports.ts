@@ -11,7 +11,7 @@ import {
   removeScript,
 } from './host-port-rules.ts';
 import type { HostPort, LivePod } from './index.ts';
-import { runNft } from './nft.ts';
+import { NFT_MISSING, runNft } from './nft.ts';
 
 /** There once connections are tracked, on a kernel that tracks those of SCTP. */
 const SCTP_TRACKED = '/proc/sys/net/netfilter/nf_conntrack_sctp_timeout_established';
@@ -160,16 +160,18 @@ export class HostPorts {
       this.#written = false;
       // What guards the loopback addresses goes after what exposes them.
       await routeLoopback(bridge, false);
-      await this.#require(runNft(addon, removeScript(bridge)));
+      this.#require(await runNft(addon, removeScript(bridge)));
       this.#present = false;
       return;
     }
     const changed =
       this.#written && (lines.length === 0 || (await runNft(addon, lines.join('\n'))) === '');
     if (!changed) {
-      this.#present = true;
       const script = hostPortRuleset({ bridge, subnets: this.#subnets, open });
-      await this.#require(runNft(addon, script));
+      const failure = await runNft(addon, script);
+      // Without nft there is no table to remove: a pod that could not have its ports can go.
+      this.#present ||= failure !== NFT_MISSING;
+      this.#require(failure);
       this.#written = true;
     }
     this.#problem = await routeLoopback(bridge, true).then(
@@ -178,8 +180,7 @@ export class HostPorts {
     );
   }
 
-  async #require(result: Promise<string>): Promise<void> {
-    const failure = await result;
+  #require(failure: string): void {
     if (failure === '') return;
     this.#written = false;
     throw new CoracleError('Unavailable', `host ports: ${failure}`);

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -37,7 +37,13 @@ function routesLoopback(): Promise<string> {
 
 if (process.env[INSIDE] === undefined) {
   test('host ports, in a network namespace of their own', () => {
-    const argv = ['--net', process.execPath, ...process.execArgv, fileURLToPath(import.meta.url)];
+    const argv = [
+      '--net',
+      '--mount',
+      process.execPath,
+      ...process.execArgv,
+      fileURLToPath(import.meta.url),
+    ];
     const env = { ...process.env, [INSIDE]: '1', NODE_TEST_CONTEXT: undefined };
     const result = spawnSync('unshare', argv, { env, encoding: 'utf8', timeout: 180_000 });
     assert.equal(result.status, 0, `${result.stdout}\n${result.stderr}`);
@@ -207,6 +213,27 @@ if (process.env[INSIDE] === undefined) {
       assert.equal(await ask(other, 'tcp', HOST, 8080), 'web 192.0.2.2');
       await network.detach('mender');
       assert.ok(!rules().includes('8090'));
+    });
+
+    test('without nft a pod that wants host ports is refused, and holds nothing', async () => {
+      const connection = await barePod(dir, 'unlucky');
+      pods.push(connection);
+      const held = table.held();
+      // A host that has had no port open yet: there is no table that would have to go.
+      const fresh = open();
+      const nft = execFileSync('sh', ['-c', 'command -v nft'], { encoding: 'utf8' }).trim();
+      const real = await realpath(nft);
+      execFileSync('mount', ['--bind', '/dev/null', real]);
+      try {
+        const request = attachRequest('unlucky', connection, { hostPorts: [hostPort(8092)] });
+        const refused = { kind: 'Unavailable', message: /nft .* is not installed/ };
+        await assert.rejects(fresh.attach(request), refused);
+        await fresh.detach('unlucky');
+        await assert.rejects(fresh.attach(request), refused);
+      } finally {
+        execFileSync('umount', [real]);
+      }
+      assert.deepEqual(table.held(), held);
     });
 
     test('ports stay open over a restart, those of the dead do not', async () => {
