@@ -17,8 +17,8 @@ export interface HostSysctls {
  * Makes the host forward packets, which outbound traffic of pods needs, and deaf to what pods
  * claim to be routers: one that sends an advertisement would become the host's IPv6 router
  * (CVE-2020-10749). The bridge's link-local address is not checked for duplicates, since until that
- * is over the host finds no neighbour on it. Forwarding stays on for good: what else on the host has come to rely on it
- * meanwhile nobody knows.
+ * is over the host finds no neighbour on it. Forwarding stays on for good: what else on the host
+ * has come to rely on it meanwhile nobody knows.
  *
  * @returns the reasons for what could not be done.
  */

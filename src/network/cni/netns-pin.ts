@@ -59,7 +59,10 @@ export class NetnsPins {
     const inhabited = await inhabitedNamespaces();
     const removed: string[] = [];
     for (const path of ours.map((name) => join(this.#dir, name))) {
-      const { ino, ctimeMs } = await stat(path);
+      const found = await stat(path).catch(() => undefined);
+      // Somebody else has removed it meanwhile.
+      if (found === undefined) continue;
+      const { ino, ctimeMs } = found;
       const busy = (await isNamespace(path))
         ? inhabited.has(ino)
         : Date.now() - ctimeMs < BEING_MADE_MS;
