@@ -17,7 +17,7 @@ const digest = digestOf(bytes);
 async function fetch(
   root: string,
   source: ScriptedSource,
-  options: { size?: number; signal?: AbortSignal } = {},
+  options: { size?: number; signal?: AbortSignal; onHere?: (count: number) => void } = {},
 ) {
   const content = await ContentStore.open(root);
   const here: number[] = [];
@@ -29,7 +29,10 @@ async function fetch(
     {
       what: 'the blob',
       signal: options.signal ?? new AbortController().signal,
-      onHere: (count) => here.push(count),
+      onHere: (count) => {
+        here.push(count);
+        options.onHere?.(count);
+      },
       onReceived: (count) => {
         received += count;
       },
@@ -79,8 +82,9 @@ test('what came before a failure, or a kill, is kept for the next pull', async (
     await t.test(name, async () => {
       await using dir = await scratchDirectory();
       const first = new ScriptedSource(bytes, ...answers);
-      if (signal) setTimeout(() => stop.abort(), 20);
-      const failed = await fetch(dir.path, first, signal ? { signal } : {});
+      // In the wait for the last chunk.
+      const onHere = (count: number) => void (count === 3000 && setTimeout(() => stop.abort(), 20));
+      const failed = await fetch(dir.path, first, signal ? { signal, onHere } : {});
       assert.ok(failed.outcome instanceof Error);
       assert.deepEqual(failed.kept, [hexOf(digest)]);
       assert.deepEqual(failed.content.partials(), [digest]);
