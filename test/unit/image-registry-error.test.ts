@@ -59,7 +59,12 @@ test('a message has what the registry says, on one line, and no query', async ()
   assert.equal(error.retryAfterMs, 3000);
   const long = JSON.stringify({ errors: [{ code: 'X', message: 'y'.repeat(5000) }] });
   assert.ok((await answerFailure(url, response(500, long))).message.length < 400);
-  assert.equal((await answerFailure(url, response(500, '<html>'))).message.endsWith('HTTP 500 Internal Server Error'), true);
+  assert.equal(
+    (await answerFailure(url, response(500, '<html>'))).message.endsWith(
+      'HTTP 500 Internal Server Error',
+    ),
+    true,
+  );
 });
 
 test('a connection that fails says why', () => {
