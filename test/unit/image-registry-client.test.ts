@@ -34,7 +34,7 @@ async function withHosts<T>(
   await using scratch = await scratchDirectory();
   mkdirSync(join(scratch.path, 'example.invalid'));
   writeFileSync(join(scratch.path, 'example.invalid', 'hosts.toml'), toml);
-  return withRegistries(work, { configDirs: [scratch.path], ...options });
+  return await withRegistries(work, { configDirs: [scratch.path], ...options });
 }
 
 const example = parseReference('example.invalid/a');
