@@ -63,6 +63,23 @@ export async function eventually(test: () => boolean, message: string, ms = 5_00
   }
 }
 
+/**
+ * What `read` says when it has said the same twenty times in turns of the event loop that are 15 ms
+ * apart: what moved has come to rest, however busy the machine is.
+ */
+export async function settled<T>(read: () => T, ms = 30_000): Promise<T> {
+  const end = Date.now() + ms;
+  let value = read();
+  for (let same = 0; same < 20; same++) {
+    if (Date.now() > end) throw new Error(`still changing: ${value}`);
+    await new Promise((resolve) => setTimeout(resolve, 15));
+    const next = read();
+    if (next !== value) same = -1;
+    value = next;
+  }
+  return value;
+}
+
 /** Descriptors of this process. */
 export function descriptors(): number {
   return readdirSync('/proc/self/fd').length;

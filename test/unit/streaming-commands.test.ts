@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { describe, it } from 'node:test';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SpdyClient, UpgradeRefused, upgradeToSpdy } from '../helpers/spdy-client.ts';
 import {
@@ -9,7 +12,11 @@ import {
   eventually,
   openCommand,
   StreamFixture,
+  settled,
 } from '../helpers/stream-server.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'streaming-'));
+after(() => rmSync(directory, { recursive: true }));
 
 const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex');
 
@@ -103,27 +110,33 @@ describe('exec over SPDY', async () => {
   });
 
   it('takes no more input than a command that reads none leaves room for', async () => {
-    const url = fixture.sh('sleep 0.4; exec cat >/dev/null', { stdin: true });
+    const go = join(directory, 'go');
+    const script = `until [ -e ${go} ]; do sleep 0.05; done; exec cat >/dev/null`;
+    const url = fixture.sh(script, { stdin: true });
     const { client, stream } = await openCommand(url, ['stdin', 'stdout', 'stderr']);
     let sent = 0;
     const writing = (async () => {
       for (; sent < 20_000_000; sent += 100_000) await stream('stdin').write(Buffer.alloc(100_000));
       await stream('stdin').end();
     })();
-    await sleep(250);
+    await settled(() => sent);
     assert.ok(sent < 12_000_000, `${sent} bytes were taken`);
+    writeFileSync(go, '');
     await writing;
     assert.match(await stream('error').text(), /Success/);
     await client.closed;
   });
 
   it('goes on when a command closes its input', async () => {
-    const url = fixture.sh('exec <&-; sleep 1; echo done', { stdin: true });
+    const go = join(directory, 'go-on');
+    const script = `exec <&-; until [ -e ${go} ]; do sleep 0.05; done; echo done`;
+    const url = fixture.sh(script, { stdin: true });
     const { client, stream } = await openCommand(url, ['stdin', 'stdout', 'stderr']);
     for (let i = 0; i < 300; i++) await stream('stdin').write(Buffer.alloc(100_000));
     await client.ping(1);
     await eventually(() => client.events.includes('ping 1'), 'the input is in the way');
     assert.equal(stream('stdout').received, '', 'it still runs');
+    writeFileSync(go, '');
     assert.equal(await stream('stdout').text(), 'done\n');
     assert.match(await stream('error').text(), /Success/);
   });
@@ -359,12 +372,15 @@ describe('exec over WebSocket', async () => {
   });
 
   it('takes no more input than a command that reads none leaves room for', async () => {
-    const url = fixture.sh('sleep 0.5; wc -c', { stdin: true });
+    const go = join(directory, 'go-socket');
+    const script = `until [ -e ${go} ]; do sleep 0.05; done; wc -c`;
+    const url = fixture.sh(script, { stdin: true });
     const client = await ChannelClient.connect(url, ['v5.channel.k8s.io']);
     for (let i = 0; i < 200; i++) client.send(0, Buffer.alloc(100_000));
     client.socket.send(Buffer.of(255, 0));
-    await sleep(300);
-    assert.ok(client.socket.bufferedAmount > 5_000_000, 'the rest waits at the client');
+    const left = await settled(() => client.socket.bufferedAmount);
+    assert.ok(left > 5_000_000, 'the rest waits at the client');
+    writeFileSync(go, '');
     assert.equal(await client.closed, 1000);
     assert.equal(Number(client.text(1)), 20_000_000);
   });
