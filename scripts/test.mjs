@@ -13,9 +13,14 @@ import { filesBelow, has, heading, root, run } from './run-step.mjs';
 const FILE_TIMEOUT = 300_000;
 const NATIVE_BUILD = 'build-dev/native';
 
+/** How many of the slowest test files are named at the end. */
+const SLOWEST = 10;
+
 const total = { passed: 0, failed: 0, skipped: 0 };
 /** Why something was skipped → how often. */
 const reasons = new Map();
+/** Test file → what it took, ms. */
+const fileTimes = new Map();
 
 function skipped(reason, count = 1) {
   reasons.set(reason, (reasons.get(reason) ?? 0) + count);
@@ -52,6 +57,7 @@ async function nodeTests(folders, options, within = []) {
   }
   const scratch = mkdtempSync(join(tmpdir(), 'coracle-test-'));
   const report = join(scratch, 'report.tap');
+  const times = join(scratch, 'times');
   try {
     const [command, ...args] = [
       ...within,
@@ -64,6 +70,8 @@ async function nodeTests(folders, options, within = []) {
       '--test-reporter-destination=stdout',
       '--test-reporter=tap',
       `--test-reporter-destination=${report}`,
+      '--test-reporter=./scripts/file-times.mjs',
+      `--test-reporter-destination=${times}`,
       ...options,
       ...files,
     ];
@@ -77,6 +85,9 @@ async function nodeTests(folders, options, within = []) {
     });
     for (const [, reason] of tap.matchAll(/^\s*ok \d+ .*# SKIP ?(.*)$/gm)) {
       skipped(reason === '' ? 'no reason given' : reason);
+    }
+    for (const [, ms, file] of readFileSync(times, 'utf8').matchAll(/^(\d+) (.*)$/gm)) {
+      fileTimes.set(file, Number(ms));
     }
   } finally {
     rmSync(scratch, { recursive: true });
@@ -154,18 +165,25 @@ if (unknown.length > 0) {
   console.error(`unknown: ${unknown.join(' ')}; there are: ${Object.keys(stages).join(' ')}`);
   process.exit(2);
 }
+const seconds = (ms) => `${(ms / 1000).toFixed(0).padStart(4)} s`;
 const started = Date.now();
+const stageTimes = [];
 for (const [name, stage] of Object.entries(stages)) {
   if (asked.length > 0 && !asked.includes(name)) continue;
   heading(name);
   const before = total.failed;
+  const from = Date.now();
   await stage();
+  stageTimes.push(`${seconds(Date.now() - from)}  ${name}`);
   if (total.failed > before) console.log(`${name}: FAILED`);
 }
 
 heading('total');
 for (const [reason, times] of reasons)
   console.log(`skipped: ${reason}${times > 1 ? ` (${times} times)` : ''}`);
-console.log(`${((Date.now() - started) / 1000).toFixed(0)} s`);
+const slowest = [...fileTimes].sort(([, a], [, b]) => b - a).slice(0, SLOWEST);
+for (const [file, ms] of slowest) console.log(`${seconds(ms)}  ${file}`);
+for (const line of stageTimes) console.log(line);
+console.log(`${seconds(Date.now() - started)}  in all`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exit(total.failed === 0 ? 0 : 1);
