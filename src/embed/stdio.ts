@@ -1,9 +1,10 @@
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
-import { ReadStream } from 'node:tty';
+import type { ReadStream } from 'node:tty';
 import { CoracleError } from '../errors.ts';
 import type { LogSpec, StdioSpec } from '../native/types.ts';
 import type { ContainerIo } from '../runtime/stdio.ts';
+import { Terminal } from '../runtime/terminal.ts';
 
 /**
  * Where one standard stream of a process goes.
@@ -82,7 +83,7 @@ function readable(fd: number): Readable {
 
 /** A pty master as one stream in both directions. Its end reads as EIO, after which it closes. */
 export function terminalStream(master: number): ReadStream {
-  const stream = new ReadStream(master);
+  const stream = new Terminal(master);
   stream.on('error', () => stream.destroy());
   return stream;
 }

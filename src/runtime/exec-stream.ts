@@ -1,6 +1,5 @@
 import { Socket } from 'node:net';
 import { Writable } from 'node:stream';
-import { ReadStream } from 'node:tty';
 import type { StdioSpec } from '../native/types.ts';
 import type { RuntimeContext } from './context.ts';
 import { type ExecProcess, openExec } from './exec.ts';
@@ -8,6 +7,7 @@ import { endExec } from './exec-sync.ts';
 import { ProcessInput } from './process-input.ts';
 import { ProcessOutput } from './process-output.ts';
 import type { ExecStreamRequest, ProcessStreams, StreamRequest } from './streams.ts';
+import { Terminal } from './terminal.ts';
 import { isSize } from './terminal-size.ts';
 
 const NULL: StdioSpec = { type: 'null' };
@@ -84,7 +84,7 @@ function pipeEnds({ pipes }: ExecProcess): Ends {
 }
 
 function terminalEnds({ terminal = -1 }: ExecProcess, wanted: StreamRequest): Ends {
-  const master = new ReadStream(terminal);
+  const master = new Terminal(terminal);
   const output = new ProcessOutput(master);
   // A terminal that nobody reads would stop its process.
   if (!wanted.stdout) output.resume();
@@ -97,7 +97,7 @@ function terminalEnds({ terminal = -1 }: ExecProcess, wanted: StreamRequest): En
 }
 
 /** Its end is no hang-up: the terminal lasts as long as its output is read. */
-function terminalInput(master: ReadStream): Writable {
+function terminalInput(master: Terminal): Writable {
   return new Writable({
     write: (chunk: Buffer, _encoding, done) => {
       if (master.destroyed) done();

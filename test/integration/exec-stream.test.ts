@@ -1,5 +1,6 @@
 /** Commands with streams for a client: much data, both ways, ends and breaks. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { openExecStreams } from '../../src/runtime/exec-stream.ts';
@@ -108,6 +109,44 @@ test('a terminal whose output nobody wants does not stop its process', async () 
   const streams = await exec('seq 1 100000; exit 6', { tty: true, stdout: false });
   assert.deepEqual(await streams.wait(), { exitCode: 6 });
   await streams.close();
+});
+
+test('a terminal whose process does not read holds up its writer alone, and loses nothing', async () => {
+  const script = 'stty raw -echo; echo ready; sleep 1; head -c 1000000 | md5sum';
+  const streams = await exec(script, { tty: true, stderr: false });
+  const { stdin, stdout = nothing } = streams;
+  const output = text(stdout);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  let worst = 0;
+  let last = performance.now();
+  const clock = setInterval(() => {
+    worst = Math.max(worst, performance.now() - last);
+    last = performance.now();
+  }, 5);
+  const lines = Buffer.from('0123456789abcde\n'.repeat(62_500));
+  let taken = false;
+  stdin?.write(lines, () => {
+    taken = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.ok(!taken, 'nobody reads it');
+  const digest = createHash('md5').update(lines).digest('hex');
+  assert.match(await output, new RegExp(`^ready\\r?\\n${digest}  -`));
+  clearInterval(clock);
+  assert.ok(worst < 200, `the event loop stood still for ${worst} ms`);
+  assert.deepEqual(await streams.wait(), { exitCode: 0 });
+  await streams.close();
+});
+
+test('a terminal whose process never reads lets go of its writer', async () => {
+  const streams = await exec('sleep 1000', { tty: true, stderr: false });
+  const written = new Promise((resolve) => {
+    streams.stdin?.write(Buffer.alloc(1_000_000, '\n'), resolve);
+  });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await streams.close();
+  assert.deepEqual(await streams.wait(), { exitCode: 137 });
+  await written;
 });
 
 test('XS-6: a child that holds the output open does not hold up its end', async () => {
