@@ -28,6 +28,8 @@ export async function removeSandbox(
 async function remove(ctx: RuntimeContext, sandbox: Sandbox): Promise<void> {
   const { id } = sandbox.record;
   await stopSandbox(ctx, id);
+  // One that is under way may make the cgroup that is taken away below; none begins any more.
+  await sandbox.updates.drained();
   const members = ctx.containers.list().filter((c) => c.record.sandboxId === id);
   for (const { record } of members) {
     if (!ctx.containers.has(record.id)) continue;

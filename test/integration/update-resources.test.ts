@@ -262,3 +262,31 @@ test("a pod's own cgroup has the limits of the pod, with its overhead; a foreign
   for (const dir of cgroupDirs(runtime.ctx.cgroups, cgroupParent)) assert.ok(!existsSync(dir));
   await removeSandbox(runtime.ctx, foreign);
 });
+
+test('a pod that is removed during an update leaves no cgroup behind', async () => {
+  const { ctx } = runtime;
+  const id = await runtime.pod();
+  const { cgroupPath } = ctx.sandboxes.get(id).record;
+  const [making, held] = [gate(), gate()];
+  const { runFileOps } = ctx.addon;
+  const restore = runtime.replace({
+    runFileOps: async (ops) => {
+      if (ops.some(({ op }) => op === 'mkdir')) {
+        making.open();
+        await held.passed;
+      }
+      return runFileOps(ops);
+    },
+  });
+  const resources = { memoryLimit: 64 * MiB };
+  const updating = updatePodResources(ctx, id, { resources });
+  updating.catch(() => {});
+  await making.passed;
+  const removing = removeSandbox(ctx, id);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  held.open();
+  await assert.rejects(updating, { kind: 'FailedPrecondition' });
+  await removing;
+  restore();
+  for (const dir of cgroupDirs(ctx.cgroups, cgroupPath)) assert.ok(!existsSync(dir), dir);
+});
