@@ -10,3 +10,15 @@ export function flush(stream: Writable, last = ''): Promise<void> {
     else stream.end(last);
   });
 }
+
+/** Resolves once the connection has taken what was written so far, or is gone. Does not end it. */
+export function written(stream: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    if (!stream.writable) return resolve();
+    stream.once('close', resolve);
+    stream.write('', () => {
+      stream.off('close', resolve);
+      resolve();
+    });
+  });
+}

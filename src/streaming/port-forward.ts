@@ -1,7 +1,7 @@
 import type { Duplex, Writable } from 'node:stream';
 import { CoracleError, messageOf } from '../errors.ts';
 import type { Logger } from './backend.ts';
-import { flush } from './flush.ts';
+import { flush, written } from './flush.ts';
 import { Pump } from './pump.ts';
 
 /**
@@ -60,7 +60,8 @@ async function copyBothWays(data: Duplex, pod: Duplex): Promise<void> {
     return { end, other: up };
   });
   const first = await Promise.race([uploaded, downloaded]);
-  if (first.end.kind !== 'ended') return;
+  // A pod's server that breaks off may have answered before.
+  if (first.end.kind !== 'ended') return written(data);
   await first.other.finish(GRACE_MS);
   // What the pod sent last is still on its way to the client, whose pace it is.
   if ((await down.done).kind === 'ended') await flush(data);

@@ -161,6 +161,30 @@ describe('port-forward over SPDY', async () => {
     await fixture.released();
   });
 
+  it('gives a client that is behind all that came before its connection broke', async () => {
+    const flood = await pod((socket) => socket.write(Buffer.alloc(30_000_000)));
+    const answer = randomBytes(40_000);
+    const port = await pod((socket) => {
+      socket.once('data', () => {
+        socket.write(answer.subarray(0, 20_000));
+        setTimeout(() => socket.write(answer.subarray(20_000)), 100);
+        setTimeout(() => socket.resetAndDestroy(), 200);
+      });
+    });
+    const client = await connect();
+    await forward(client, flood);
+    const { data } = await forward(client, port);
+    client.transport.pause();
+    await sleep(300);
+    await data.write('question');
+    await sleep(400);
+    client.transport.resume();
+    assert.equal(await data.ended, 'reset');
+    assert.ok(Buffer.concat(data.chunks).equals(answer));
+    client.close();
+    await fixture.released();
+  });
+
   it('closes the connection when the client resets it', async () => {
     const client = await connect();
     const { data } = await forward(client, echo);
