@@ -41,7 +41,7 @@ export class MuxStream extends Duplex {
   /** Bytes from the peer. The promise, if there is one, resolves when there is room for more. */
   deliver(bytes: Buffer): Promise<void> | undefined {
     if (this.destroyed || this.#remoteEnded || bytes.length === 0) return undefined;
-    this.#pieces.push(bytes);
+    this.#pieces.push(compact(bytes));
     this.#cost += Math.max(bytes.length, PIECE);
     this.#feed();
     if (this.#cost < ROOM) return undefined;
@@ -114,4 +114,12 @@ export class MuxStream extends Duplex {
     this.#room();
     done(error);
   }
+}
+
+/** A small piece must not keep all of what came with it from the network, up to 64 KiB. */
+function compact(bytes: Buffer): Buffer {
+  if (bytes.length * 4 > bytes.buffer.byteLength) return bytes;
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
 }

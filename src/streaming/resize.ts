@@ -3,6 +3,9 @@ import type { Readable } from 'node:stream';
 /** Longest line that is looked at, bytes: a size takes about 30. */
 const MAX_LINE = 1024;
 
+/** How many of the last objects of a piece are looked at: those that are no sizes take the longest. */
+const MAX_TRIES = 8;
+
 /**
  * Reads terminal sizes, a stream of JSON objects like {"Width":80,"Height":24} one after another,
  * and sets them. Of sizes that come faster than they can be set the newest counts. What is no size
@@ -29,13 +32,25 @@ export function followResizes(
   source.on('error', () => {});
   source.on('data', (chunk: Buffer) => {
     text += chunk.toString('latin1');
-    for (let end = text.indexOf('}'); end >= 0; end = text.indexOf('}')) {
-      newest = parseSize(text.slice(0, end + 1)) ?? newest;
-      text = text.slice(end + 1);
-    }
+    const end = text.lastIndexOf('}') + 1;
+    newest = newestSize(text.slice(0, end)) ?? newest;
+    text = text.slice(end);
     if (text.length > MAX_LINE) text = '';
     void apply();
   });
+}
+
+/** The last size among objects, whose number is the client's choice. */
+function newestSize(objects: string): [rows: number, cols: number] | undefined {
+  let before = objects.length;
+  for (let tries = 0; tries < MAX_TRIES && before > 0; tries++) {
+    const begin = objects.lastIndexOf('{', before - 1);
+    if (begin < 0) return undefined;
+    const size = parseSize(objects.slice(begin, objects.indexOf('}', begin) + 1));
+    if (size) return size;
+    before = begin;
+  }
+  return undefined;
 }
 
 /** Sizes of a terminal are 16 bits each (ioctl_tty(2), struct winsize). */

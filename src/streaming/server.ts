@@ -120,7 +120,7 @@ async function createHttp({ tls }: StreamServerOptions): Promise<Server> {
   if (!tls) return createServer(limits);
   try {
     const [cert, key] = await Promise.all([readFile(tls.cert), readFile(tls.key)]);
-    return createTlsServer({ ...limits, cert, key });
+    return createTlsServer({ ...limits, handshakeTimeout: REQUEST_MS, cert, key });
   } catch (error) {
     const what = `the streaming certificate ${tls.cert} with the key ${tls.key}`;
     const message = `${what} cannot be used: ${messageOf(error)}`;

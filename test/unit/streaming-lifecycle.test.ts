@@ -232,6 +232,24 @@ describe('a hostile SPDY client', async () => {
     });
   }
 
+  it('cannot keep others waiting with blocks that inflate to much', async () => {
+    const { client } = await exec();
+    let worst = 0;
+    let last = performance.now();
+    const clock = setInterval(() => {
+      worst = Math.max(worst, performance.now() - last);
+      last = performance.now();
+    }, 1);
+    const padding = 'a'.repeat(16_000);
+    const opened = Array.from({ length: 2_000 }, () => client.open({ padding }));
+    const refused = await Promise.allSettled(opened);
+    clearInterval(clock);
+    assert.ok(refused.every(({ status }) => status === 'rejected'));
+    assert.ok(worst < 100, `the event loop was kept for ${worst} ms`);
+    client.close();
+    await fixture.released();
+  });
+
   it('may be wrong about single streams', async () => {
     const { client, stream } = await exec();
     await client.send(dataFrame(99, Buffer.from('nobody'), false));

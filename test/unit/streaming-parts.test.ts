@@ -141,6 +141,19 @@ describe('terminal sizes', () => {
     assert.deepEqual(await sizesOf('x'.repeat(5000), good), [[2, 1]]);
   });
 
+  it('that come in thousands are not all looked at, but the newest is', async () => {
+    const size = '{"Width":7,"Height":9}';
+    assert.deepEqual(await sizesOf(`{"Width":1,"Height":1}${size}`), [[9, 7]]);
+    assert.deepEqual(await sizesOf(`${size}}{"Width":1}`), [[9, 7]], 'not hidden by a wrong one');
+    const source = new PassThrough();
+    followResizes(source, async () => {});
+    const begin = performance.now();
+    for (const flood of ['}', '{}', '{', size]) {
+      source.emit('data', Buffer.from(flood.repeat(65_536 / flood.length)));
+    }
+    assert.ok(performance.now() - begin < 100);
+  });
+
   it('are set one at a time, the newest of those that wait', async () => {
     const source = new PassThrough();
     const sizes: number[] = [];
@@ -292,6 +305,14 @@ describe('a stream of a shared connection', () => {
     await room;
     await sleep(0);
     assert.equal(text.length, given);
+  });
+
+  it('keeps a tiny piece without what came with it', async () => {
+    const { stream: slow } = stream();
+    slow.deliver(Buffer.alloc(65_536).subarray(0, 10));
+    const [piece] = (await once(slow, 'data')) as [Buffer];
+    assert.deepEqual([piece.length, piece.buffer.byteLength], [10, 10]);
+    slow.destroy();
   });
 
   it('ends each direction by itself, and is then released in good order', async () => {

@@ -114,7 +114,7 @@ describe('the SPDY parser', () => {
     ['a block that is not compressed', synStream(Buffer.from([0, 0, 0, 0, 0, 0, 0])), /dictionary/],
     ['an empty block', synStream(Buffer.alloc(0)), /dictionary/],
     ['garbage as a block', synStream(compressed(Buffer.alloc(0), 'ffffff')), /inflated/],
-    ['a bomb', synStream(zlibBlock(Buffer.alloc(10_000_000))), /inflates to more than 65536 bytes/],
+    ['a bomb', synStream(zlibBlock(Buffer.alloc(10_000_000))), /inflates to more than 16384 bytes/],
     ['a block that is cut short', synStream(zlibBlock(words(2, 1))), /cut short/],
     ['a name longer than the block', synStream(zlibBlock(words(1, 0xffff_ffff))), /cut short/],
     ['a million headers', synStream(zlibBlock(words(1_000_000))), /1000000 headers/],
@@ -219,7 +219,7 @@ describe('header blocks', () => {
     for (const headers of [
       new Map([['a', 'b']]),
       new Map(),
-      new Map([['c', 'x'.repeat(60_000)]]),
+      new Map([['c', 'x'.repeat(16_000)]]),
     ]) {
       assert.deepEqual(reader.read(writer.write(headers)), headers);
     }

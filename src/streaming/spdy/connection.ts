@@ -13,6 +13,8 @@ const MAX_STREAMS = 512;
 const MAX_ANSWERS = 64 * 1024;
 /** The longest data frame that is written, bytes: streams take turns. */
 const MAX_DATA = 64 * 1024;
+/** How long frames are handled at a stretch, ms: header blocks that inflate take long. */
+const TURN_MS = 2;
 /** Bytes of a stream after which they are acknowledged; SPDY's initial window is 64 KiB. */
 const ACKNOWLEDGE = 32 * 1024;
 
@@ -86,10 +88,11 @@ export class SpdyConnection implements Link {
 
   /** No frame may pass another one, so none is taken while one waits for room. */
   #take(frames: Iterator<Frame>): void {
+    const begin = performance.now();
     try {
       for (let next = frames.next(); !next.done; next = frames.next()) {
         if (this.#closing) return;
-        const room = both(this.#handle(next.value), this.#backlog());
+        const room = both(this.#handle(next.value), this.#backlog()) ?? nextTurn(begin);
         if (!room) continue;
         this.#hold();
         void room.then(() => this.#take(frames));
@@ -173,7 +176,7 @@ export class SpdyConnection implements Link {
     }
     const room = stream.deliver(payload);
     if (fin) stream.deliverEnd();
-    else this.#acknowledge(id, payload.length);
+    else if (!stream.destroyed) this.#acknowledge(id, payload.length);
     return room;
   }
 
@@ -251,6 +254,12 @@ export class SpdyConnection implements Link {
     for (const stream of [...this.#streams.values()]) stream.cut();
     this.#cleared();
   }
+}
+
+/** Others have their turn where one client's frames take long. */
+function nextTurn(begin: number): Promise<void> | undefined {
+  if (performance.now() - begin < TURN_MS) return undefined;
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function both(

@@ -12,7 +12,7 @@ import { SpdyError } from './errors.ts';
 export type Headers = ReadonlyMap<string, string>;
 
 /** Bytes of a block once inflated: a small frame may inflate to a thousand times its size. */
-const MAX_BLOCK = 64 * 1024;
+const MAX_BLOCK = 16 * 1024;
 const MAX_HEADERS = 256;
 
 /** How far back deflate refers (RFC 1951). */

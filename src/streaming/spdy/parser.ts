@@ -12,7 +12,7 @@ export type Frame =
   | { type: 'goAway'; lastId: number; status: number };
 
 /** Payload of a control frame, bytes. The field allows 16 MiB; a client's headers need hundreds. */
-const MAX_CONTROL = 64 * 1024;
+const MAX_CONTROL = 16 * 1024;
 
 const HEADER = 8;
 const ID = 0x7fff_ffff;
