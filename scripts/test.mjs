@@ -4,7 +4,8 @@
 //
 // Suites that need root or tools skip themselves and say why; so does this script.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { filesBelow, has, heading, root, run } from './run-step.mjs';
@@ -124,16 +125,16 @@ async function native() {
   if (left > 0) skipped('native tests: root is needed, and busybox', left);
 }
 
-// The embedded network of the tests' servers (bridge, addresses, nftables, forwarding), their mounts
-// and their processes are these namespaces', not the host's, and end with them, also after a run
-// that was broken off. The shell is process 1 there: it stays, to reap what is left to it.
+/** The cgroups of the integration tests are below one of this name, in each hierarchy. */
+const CGROUP = `coracle-test-${randomBytes(4).toString('hex')}`;
 const APART = [
   ...['unshare', '--net', '--pid', '--fork', '--kill-child', '--mount-proc'],
-  ...['sh', '-c', 'ip link set lo up && "$@"; exit $?', 'sh'],
+  ...['sh', 'scripts/apart.sh', CGROUP],
 ];
 
 async function integration() {
   const reason = process.getuid() === 0 ? cannotRun([...APART, 'true']) : 'root is needed';
+  removeCgroups();
   if (reason !== undefined) {
     console.log(`skipped: ${reason}`);
     count({ skipped: 1 });
@@ -142,12 +143,34 @@ async function integration() {
   }
   // One file at a time: they share cgroups, mounts, network and processes.
   const folders = ['test/integration', 'test/conformance', 'test/fault'];
-  await nodeTests(folders, ['--test-concurrency=1'], APART);
+  try {
+    await nodeTests(folders, ['--test-concurrency=1'], APART);
+  } finally {
+    removeCgroups();
+  }
+}
+
+/** Removes the cgroups of the integration tests, whose processes have ended with their namespace. */
+function removeCgroups() {
+  const hierarchies = readFileSync('/proc/self/mountinfo', 'utf8').matchAll(
+    /^(?:\S+ ){4}(\S+) .* - cgroup2? /gm,
+  );
+  for (const [, mountPoint] of hierarchies) {
+    const top = join(mountPoint, CGROUP);
+    if (existsSync(top)) removeCgroup(top);
+  }
+}
+
+function removeCgroup(dir) {
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeCgroup(join(dir, entry.name));
+  }
+  rmdirSync(dir);
 }
 
 /** Why a command fails, if it does. */
 function cannotRun([command, ...args]) {
-  const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
+  const { status, stderr, error } = spawnSync(command, args, { cwd: root, encoding: 'utf8' });
   if (error) return error.message;
   return status === 0 ? undefined : stderr.trim() || `${command}: exit status ${status}`;
 }
