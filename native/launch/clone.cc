@@ -43,7 +43,7 @@ bool has_exited(int pidfd) {
 
 // What the child alone uses; closed in the monitor after the clone.
 struct ChildEnds {
-  Fd report, wake, shm, null;
+  Fd report, wake, shm;
 };
 struct MonitorEnds {
   Fd report, wake;
@@ -70,16 +70,6 @@ Error clone_trees(const PodContext& context, const Program& program, ChildEnds* 
   if (program.has_pod_shm) {
     child->shm = Fd(sys::open_tree(context.shm_fd, "", kClone));
     if (!child->shm) return failed("open pod's /dev/shm");
-  }
-  if (program.has_mask) {
-    // Fails where the monitor's null device is not of its own namespace; the step then takes the
-    // container's.
-    child->null = Fd(sys::open_tree(context.devnull_fd, "", kClone));
-    sys::MountAttr usable;
-    usable.clear = sys::kMountAttrNodev;
-    if (child->null && sys::mount_setattr(child->null.get(), "", sys::kAtEmptyPath, usable) != 0) {
-      child->null.reset();
-    }
   }
   return {};
 }
@@ -124,7 +114,6 @@ Error launch(const PodContext& context, const LaunchPlan& plan, const int* fds, 
   child.report_fd = child_ends.report.get();
   child.wake_fd = child_ends.wake.get();
   child.shm_tree = child_ends.shm.get();
-  child.null_tree = child_ends.null.get();
   bool terminal = (plan.flags & kTerminal) != 0;
   for (int i = 0; i < 3; ++i) child.stdio[i] = terminal ? -1 : stdio[i];
 

@@ -124,10 +124,7 @@ class Checker {
     inside_ = true;
     return {};
   }
-  Error operator()(const Mask& step) {
-    out_->has_mask = true;
-    return target(step.target);
-  }
+  Error operator()(const Mask& step) { return target(step.target); }
   Error operator()(const ReadonlyPath& step) { return target(step.target); }
   Error operator()(const Sysctl& step) {
     return check(!step.name.empty() && step.name.size < 256 && step.value.size < 4096, "sysctl");

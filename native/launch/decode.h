@@ -27,7 +27,6 @@ struct Program {
   const char* search_path = nullptr;  // value of PATH, or null
   Str created_cwd;                    // path of a Cwd step with `create`; empty: none
   bool has_pod_shm = false;
-  bool has_mask = false;
   bool acts_as_pod_root = false;
   bool joins_user_namespace = false;
 };

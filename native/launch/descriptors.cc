@@ -44,9 +44,8 @@ void drop_foreign_descriptors(const Child& child) {
   Kept kept;
   for (size_t i = 0; i < child.fd_count; ++i) kept.add(child.fds[i]);
   for (int fd : child.stdio) kept.add(fd);
-  for (int fd :
-       {child.report_fd, child.wake_fd, child.shm_tree, child.null_tree, child.parent_pidfd,
-        child.context->proc_fd, child.context->devnull_fd, child.context->userns_fd}) {
+  for (int fd : {child.report_fd, child.wake_fd, child.shm_tree, child.parent_pidfd,
+                 child.context->proc_fd, child.context->devnull_fd, child.context->userns_fd}) {
     kept.add(fd);
   }
   kept.close_all_others();

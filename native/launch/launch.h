@@ -26,7 +26,7 @@ struct PodContext {
   int proc_fd = -1;        // root of a private procfs of the host's PID namespace
   int pod_pidns_fd = -1;   // PID namespace of the pod's reaper, or -1
   int self_pidns_fd = -1;  // PID namespace of the monitor
-  int devnull_fd = -1;     // /dev/null, open for reading and writing
+  int devnull_fd = -1;     // /dev/null, open for reading and writing, on a read-only mount
   int userns_fd = -1;      // the pod's user namespace, or -1: it has the monitor's
   uint32_t root_uid = 0, root_gid = 0;  // what root of that namespace is in the host
   const char* data_dir = kDataDir;      // or kMappedDataDir

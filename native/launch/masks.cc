@@ -22,16 +22,10 @@ bool is_null_device(int fd) {
   return fstat(fd, &entry) == 0 && S_ISCHR(entry.st_mode) && entry.st_rdev == makedev(1, 3);
 }
 
-// A mount of a null device. Its number is checked on the very descriptor that is cloned: an image
-// or a volume could put anything in the place of /dev/null.
-Fd null_mount(Child& child) {
-  if (child.null_tree >= 0 && is_null_device(child.null_tree)) {
-    // The first use attaches it; later ones clone it, now a mount of the child's own namespace.
-    Fd clone(sys::open_tree(child.null_tree, "", kClone));
-    if (clone) return clone;
-    Fd first(fcntl(child.null_tree, F_DUPFD_CLOEXEC, 3));
-    return first;
-  }
+// A mount of the container's own null device: the host's would let its root change the host's
+// node. Its number is checked on the very descriptor that is cloned: an image or a volume could
+// put anything in the place of /dev/null.
+Fd null_mount(const Child& child) {
   Fd device(open_in_root(child.root, "/dev/null", O_PATH));
   if (!device) return Fd();
   if (!is_null_device(device.get())) {

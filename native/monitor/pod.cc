@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +26,23 @@ Error open_proc(Pod* pod) {
   pod->self_pidns.reset(openat(pod->proc.get(), "self/ns/pid", O_RDONLY | O_CLOEXEC));
   if (!pod->self_pidns) return failed("open", "/proc/self/ns/pid");
   return {};
+}
+
+// The pod's /dev/null is a mount of the host's, in the monitor's own tree and read-only: writes go
+// to the device as ever, but nobody who has it as stdin can change the node, which is the host's
+// (chmod(2) through /proc/self/fd/0 by a container's root would lock the host out of it).
+Error attach_null_device(const Fd& tree, Pod* pod) {
+  constexpr char kPath[] = "/dev/null";
+  if (mkdir("/dev", 0755) != 0 || mknod(kPath, S_IFREG, 0) != 0) return failed("make", kPath);
+  sys::MountAttr readonly;
+  readonly.set = sys::kMountAttrReadonly;
+  readonly.propagation = MS_PRIVATE;
+  if (sys::move_mount(tree.get(), "", AT_FDCWD, kPath, sys::kMoveMountFromEmptyPath) != 0 ||
+      sys::mount_setattr(AT_FDCWD, kPath, 0, readonly) != 0) {
+    return failed("mount", kPath);
+  }
+  pod->devnull.reset(open(kPath, O_RDWR | O_CLOEXEC | O_NOCTTY));
+  return pod->devnull ? Error{} : failed("open", kPath);
 }
 
 // The namespaces, and the sysctls in them.
@@ -64,10 +82,11 @@ Error make_pod(const SandboxRequest& request, FdList& fds, Pod* pod) {
   if (fstat(pod->exit_dir.get(), &info) != 0 || !S_ISDIR(info.st_mode)) {
     return Error{ENOTDIR, "open exit directory", ""};
   }
-  pod->devnull.reset(open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY));
-  if (!pod->devnull) return failed("open", "/dev/null");
+  const Fd null_device(sys::open_tree(AT_FDCWD, "/dev/null", sys::kOpenTreeClone));
+  if (!null_device) return failed("open", "/dev/null");
   Error error = open_proc(pod);
   if (error.ok()) error = enter_root(fds.at(0), request, pod);
+  if (error.ok()) error = attach_null_device(null_device, pod);
   if (error.ok()) error = enter_namespaces(request, fds, pod);
   if (error.ok() && (request.flags & kSharedPid) != 0) error = start_reaper(pod);
   if (!error.ok()) return error;

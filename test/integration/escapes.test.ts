@@ -1,0 +1,149 @@
+/** What hostile containers try to get at the host with, by the ways of known escapes. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import {
+  type ContainerConfig,
+  type DeepPartial,
+  NamespaceMode,
+  type UserNamespace,
+} from '../../src/cri/gen/cri.ts';
+import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+import { exited, runPod, type TestPod } from '../helpers/pod.ts';
+import { TestServer } from '../helpers/server.ts';
+
+let server: TestServer;
+let image: string;
+let clean: Snapshot;
+
+const mapping = [{ containerId: 0, hostId: 500_000, length: 65_536 }];
+const USERS = { mode: NamespaceMode.POD, uids: mapping, gids: mapping };
+const KINDS: [name: string, pid: NamespaceMode, users?: DeepPartial<UserNamespace>][] = [
+  ['a pod', NamespaceMode.CONTAINER],
+  ['a pod with one PID namespace', NamespaceMode.POD],
+  ['a pod with a user namespace', NamespaceMode.CONTAINER, USERS],
+];
+
+before(async () => {
+  clean = snapshot();
+  server = await TestServer.start();
+  image = await server.importBusybox();
+});
+
+after(async () => {
+  await server.close();
+  assert.deepEqual(await settledLeaks(clean), {});
+});
+
+async function exec(containerId: string, script: string): Promise<string> {
+  const cmd = ['sh', '-c', script];
+  const { stdout, stderr } = await server.client.execSync({ containerId, cmd });
+  return `${stdout}${stderr}`.trim();
+}
+
+async function hostPid(containerId: string): Promise<number> {
+  const { info } = await server.client.containerStatus({ containerId, verbose: true });
+  return JSON.parse(info.info ?? '{}').pid;
+}
+
+for (const [name, pid, users] of KINDS) {
+  describe(name, () => {
+    let pod: TestPod;
+
+    before(async () => {
+      pod = await runPod(server, image, pid, NamespaceMode.POD, false, users);
+    });
+
+    test('processes have their three streams and no other descriptor', async () => {
+      const configs: DeepPartial<ContainerConfig>[] = [
+        {},
+        { tty: true },
+        { stdin: true },
+        { mounts: [{ containerPath: '/image', image: { image }, readonly: true }] },
+        { mounts: [{ containerPath: '/host', hostPath: server.dir, readonly: true }] },
+      ];
+      for (const config of configs) {
+        const containerId = await pod.run(['sleep', '1000'], config);
+        const dir = `/proc/${await hostPid(containerId)}`;
+        assert.deepEqual(readdirSync(`${dir}/fd`), ['0', '1', '2'], JSON.stringify(config));
+        for (const fd of ['0', '1', '2']) {
+          assert.match(readlinkSync(`${dir}/fd/${fd}`), /^(pipe:\[\d+\]|\/dev\/(null|pts\/0))$/);
+        }
+        assert.equal(readlinkSync(`${dir}/cwd`), '/');
+        assert.equal(readlinkSync(`${dir}/root`), '/');
+        const shell = 'ls /proc/$$/fd; readlink /proc/$$/cwd; readlink /proc/$$/root';
+        assert.equal(await exec(containerId, shell), '0\n1\n2\n/\n/');
+      }
+    });
+
+    test("the host's null device takes no change from those who have it as stdin", async () => {
+      const containerId = await pod.run(['sleep', '1000']);
+      const before = statSync('/dev/null');
+      // Process 1 is the container's where the PID namespace is.
+      for (const process of pid === NamespaceMode.CONTAINER ? ['self', '1'] : ['self']) {
+        const stdin = `/proc/${process}/fd/0`;
+        assert.equal(await exec(containerId, `echo x > ${stdin} && head -c 1 ${stdin}`), '');
+        // Changes that would change nothing: this is the host of the tests, too.
+        for (const change of ['chmod 666', 'chown 0:0', 'touch']) {
+          assert.match(
+            await exec(containerId, `${change} ${stdin}`),
+            /Read-only file system|not permitted/,
+            `${change} ${stdin}`,
+          );
+        }
+      }
+      assert.equal(statSync('/dev/null').ctimeMs, before.ctimeMs);
+      // The one over masked paths is the container's own.
+      assert.equal(await exec(containerId, 'chmod 600 /dev/null; stat -c %a /dev/null'), '600');
+      assert.equal(statSync('/dev/null').mode, before.mode);
+    });
+
+    test('the image of the monitor is not to be written to (CVE-2019-5736)', async () => {
+      const containerId = await pod.run(['/proc/self/exe', 'a', 'b']);
+      // It is run for what it is, as a program of the container: a wrong call of itself.
+      assert.equal((await exited(server, containerId)).exitCode, 64);
+      const waiting = await pod.run(['sleep', '1000']);
+      const script =
+        'for i in 1 2 3 4 5 6 7 8 9; do for p in /proc/[0-9]*; do ' +
+        '(readlink $p/exe | grep -q coracle && : >> $p/exe && echo opened) 2> /dev/null; ' +
+        'done; done';
+      const attempts = Array.from({ length: 5 }, () => exec(waiting, 'true'));
+      assert.equal(await exec(waiting, script), '');
+      await Promise.all(attempts);
+    });
+  });
+}
+
+test('a volume whose links are swapped under a launch leads nowhere else (CVE-2021-30465)', async () => {
+  const pod = await runPod(server, image);
+  const shared = join(server.dir, 'shared');
+  const payload = join(server.dir, 'payload');
+  const outside = join(server.dir, 'outside');
+  for (const dir of [shared, payload]) mkdirSync(dir);
+  const volume = { containerPath: '/vol', hostPath: shared };
+  const climb = `${'../'.repeat(12)}${outside.slice(1)}`;
+  await pod.run(
+    [
+      'sh',
+      '-c',
+      `cd /vol; mkdir dir; ln -s ${climb} up; ln -s ${outside} down; ` +
+        'while :; do mv dir x; mv x dir; mv up x; mv x up; mv down x; mv x down; done',
+    ],
+    { mounts: [volume] },
+  );
+  let started = 0;
+  for (let round = 0; round < 40; round += 1) {
+    const containerId = await pod.create(['sleep', '1000'], {
+      mounts: [volume, { containerPath: '/vol/x/y', hostPath: payload }],
+    });
+    const ok = await server.client.startContainer({ containerId }).then(
+      () => true,
+      () => false,
+    );
+    if (ok) started += 1;
+    await server.client.removeContainer({ containerId });
+    assert.equal(existsSync(outside), false, `round ${round}`);
+  }
+  assert.ok(started > 0, 'some of them start');
+});
