@@ -31,12 +31,8 @@ void reset_signals() {
 }
 
 Error prepare(const Child& child) {
-  // A monitor that dies takes its processes along, ready or running: nobody else could log their
-  // output or tell how they ended. The wake line covers a death before this call.
-  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  // Processes that share the container's PID namespace must not read or trace this one while it
-  // still is the monitor's image and holds the monitor's privileges. execve(2) resets it.
-  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return failed("clear dumpable flag");
+  // The wake line covers a death of the monitor before this call.
+  if (Error error = guard(); !error.ok()) return error;
   prctl(PR_SET_NAME, "coracle-launch", 0, 0, 0);
   drop_foreign_descriptors(child);
   reset_signals();
@@ -57,6 +53,14 @@ Error prepare(const Child& child) {
 }
 
 }  // namespace
+
+// A monitor that dies takes its processes along, ready or running: nobody else could log their
+// output or tell how they ended. execve(2) makes the program dumpable again.
+Error guard() {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return failed("set death signal");
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return failed("clear dumpable flag");
+  return {};
+}
 
 void settle(Child& child) {
   if (child.settled) return;

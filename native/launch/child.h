@@ -22,7 +22,6 @@ struct Child {
   int report_fd = -1;
   int wake_fd = -1;                 // -1 with kStartAtOnce
   int shm_tree = -1;                // detached clone of the pod's /dev/shm
-  int null_tree = -1;               // detached clone of a /dev/null, or -1
   int empty_tree = -1;              // the empty tmpfs over masked directories, once there is one
   int root = -1;                    // the container's root, once there is one
   uint32_t fs_uid = 0, fs_gid = 0;  // to whom belongs what the child makes; the host's ids
@@ -44,9 +43,20 @@ struct Child {
 // stays: a program ends with its monitor.
 void settle(Child& child);
 
+// Has the child die with its monitor, and keeps processes that share its PID namespace from reading
+// or tracing it while it still is the monitor's image and holds the host's descriptors. A change
+// of identity takes back both, prctl(2): the kernel then sets the dumpable flag to what the sysctl
+// fs.suid_dumpable says, which may be 1 (proc_sys_fs(5)).
+Error guard();
+
 // Makes every permitted capability effective again, after a change of identity that has emptied
 // or cut the effective set.
 Error restore_capabilities();
+
+// Opens the terminal of stdio again where the program finds it, after a copy of the mounts was
+// taken: ttyname(3) goes by the path that /proc/self/fd has for it. Without /dev/pts all stays as
+// it is.
+Error reopen_terminal(const Child& child);
 
 // The steps, in the order of Op. Each does exactly what its struct in native/plan/steps.h says.
 Error run(const JoinCgroup& step, Child& child);

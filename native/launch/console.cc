@@ -1,6 +1,7 @@
 // Console: the terminal of a container.
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -51,6 +52,23 @@ Error bind_console(const Child& child, int peer) {
 }
 
 }  // namespace
+
+Error reopen_terminal(const Child& child) {
+  char path[32];
+  struct stat held, found;
+  if (fstat(0, &held) != 0) return failed("open terminal", "/dev/pts");
+  snprintf(path, sizeof(path), "/dev/pts/%u", minor(held.st_rdev));
+  Fd peer(open_in_root(child.root, path, O_RDWR | O_NOCTTY | O_NONBLOCK));
+  if (!peer || fstat(peer.get(), &found) != 0 || found.st_dev != held.st_dev ||
+      found.st_ino != held.st_ino) {
+    return {};
+  }
+  fcntl(peer.get(), F_SETFL, O_RDWR);
+  for (int fd = 0; fd < 3; ++fd) {
+    if (dup2(peer.get(), fd) < 0) return failed("install terminal");
+  }
+  return {};
+}
 
 Error run(const Console& step, Child& child) {
   Fd master = open_multiplexer(child);

@@ -1,7 +1,6 @@
 // User: the identity of the program.
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -99,8 +98,7 @@ Error run(const User& step, Child& child) {
   // What is left to do takes them: a working directory may be closed to the user, a filter without
   // no_new_privs takes CAP_SYS_ADMIN, the bounding set CAP_SETPCAP.
   if (Error kept = restore_capabilities(); !kept.ok()) return kept;
-  // A change of identity clears the death signal, prctl(2); see prepare() in child.cc.
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return failed("set death signal");
+  if (Error guarded = guard(); !guarded.ok()) return guarded;
 
   child.report.uid = entry.uid;
   child.report.gid = gid;

@@ -7,9 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/fsuid.h>
-#include <sys/prctl.h>
 
 #include "native/launch/child.h"
 #include "native/launch/descriptors.h"
@@ -31,6 +29,7 @@ Error run(const ActAsPodRoot&, Child& child) {
   }
   child.fs_uid = uid;
   child.fs_gid = gid;
+  if (Error error = guard(); !error.ok()) return error;
   // Those of the file system went with the user.
   return restore_capabilities();
 }
@@ -43,14 +42,14 @@ Error run(const JoinUserNamespace& step, Child& child) {
   if (sys::setgroups(0, nullptr) != 0 || sys::setresgid(0) != 0 || sys::setresuid(0) != 0) {
     return failed("become root of user namespace");
   }
-  // The change of credentials has cleared it, prctl(2).
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return failed("set death signal");
+  if (Error error = guard(); !error.ok()) return error;
   if (step.flags == 0) return {};
   if (unshare(static_cast<int>(step.flags)) != 0) return failed("make namespace");
   if ((step.flags & sys::kCloneNewNs) == 0) return {};
   // The root that was open so far is a mount of the namespace left behind.
   child.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  return child.root < 0 ? failed("open root") : Error{};
+  if (child.root < 0) return failed("open root");
+  return (child.plan->flags & kTerminal) != 0 ? reopen_terminal(child) : Error{};
 }
 
 }  // namespace coracle

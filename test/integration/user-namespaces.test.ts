@@ -245,7 +245,14 @@ test('the namespaces belong to the pod: its root may use them, and sysctls are s
 });
 
 test('what the runtime has mounted is locked, even for all capabilities', async () => {
-  const { run } = await inside(withCapability('ALL'));
+  const { run } = await inside(
+    as({
+      capabilities: { addCapabilities: ['ALL'] },
+      maskedPaths: ['/proc/keys', '/sys/firmware'],
+      readonlyPaths: ['/proc/sys'],
+    }),
+  );
+  assert.equal((await run('cat /proc/keys; ls /sys/firmware')).out, '');
   for (const path of ['/proc/keys', '/sys/firmware', '/proc/sys', '/sys/fs/cgroup', '/etc/hosts']) {
     assert.notEqual((await run(`umount ${path}`)).exitCode, 0, path);
   }

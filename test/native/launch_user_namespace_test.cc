@@ -100,6 +100,88 @@ std::string shell(const char* script, const char* user = "0", uint32_t length = 
       length);
 }
 
+// Launches the plan of a container that sleeps; true once it runs.
+bool run_sleeper(const PodContext& context, Launched* launched) {
+  PlanBuilder plan;
+  plan.add(ActAsPodRoot{});
+  add_root(plan);
+  plan.add(JoinUserNamespace{static_cast<uint32_t>(sys::kCloneNewNs)})
+      .user("0")
+      .execve({"sleep", "100"});
+  const int stdio[3] = {-1, -1, -1};
+  Report report;
+  if (!launch(context, plan.get(), nullptr, 0, -1, stdio, launched).ok()) return false;
+  if (!next_report(launched, &report) || report.kind != ReportKind::kReady) return false;
+  (void)!write(launched->wake_fd, "g", 1);
+  return !next_report(launched, &report);
+}
+
+// A pipe that takes no more: the step that writes to it goes on when somebody reads.
+struct FullPipe {
+  Fd reader, writer;
+
+  FullPipe() {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return;
+    reader = Fd(ends[0]), writer = Fd(ends[1]);
+    const std::string page(4096, 'x');
+    while (write(writer.get(), page.data(), page.size()) > 0) {
+    }
+    fcntl(writer.get(), F_SETFL, 0);
+  }
+};
+
+// Looks at process 1, which is its own container's, and at process 2, which is being launched.
+const char kProbe[] =
+    "until grep -q coracle-launch /proc/2/comm; do :; done; sleep 0.2;"
+    "for p in 1 2; do echo at $p; for i in fd root/ cwd/ ns task/$p/fd; do"
+    "  ls /proc/$p/$i > /dev/null 2>&1 && echo list $i; done;"
+    "for i in exe ns/user ns/mnt cwd root; do"
+    "  readlink /proc/$p/$i > /dev/null && echo follow $i; done;"
+    "for i in mem maps environ; do"
+    "  (exec 3< /proc/$p/$i) 2> /dev/null && head -c 0 /proc/$p/$i && echo open $i; done; done; "
+    "exit 0";
+
+// What a root of the pod, in a container whose PID namespace a launch has joined, gets of the
+// child while that is at a step of `position`: 0 as the host's root, 1 as its own, 2 parked.
+std::string attack(int position) {
+  return in_pod([&](const PodContext& context) -> std::string {
+    Launched victim, neighbour;
+    if (!run_sleeper(context, &neighbour)) return "no neighbour";
+    FullPipe pipe;
+    const JoinCgroup stop{0, str("held")};
+    PlanBuilder plan;
+    plan.plan().pid_mode = PidMode::kTarget;
+    plan.plan().parent = str("test");
+    plan.add(ActAsPodRoot{});
+    add_root(plan);
+    if (position == 0) plan.add(stop);
+    plan.add(JoinUserNamespace{static_cast<uint32_t>(sys::kCloneNewNs)}).user("0");
+    if (position == 1) plan.add(stop);
+    plan.execve({"sleep", "100"});
+    const int stdio[3] = {-1, -1, -1};
+    const int fds[] = {pipe.writer.get()};
+    if (!launch(context, plan.get(), fds, 1, neighbour.pidfd, stdio, &victim).ok()) return "launch";
+    Report report;
+    if (position == 2 && !next_report(&victim, &report)) return "not parked";
+    PlanBuilder exec;
+    exec.plan().clone_flags = 0;
+    exec.plan().flags = kExec;
+    exec.plan().parent = str("test");
+    exec.add(JoinNamespaces{static_cast<uint32_t>(sys::kCloneNewNs)})
+        .add(ActAsPodRoot{})
+        .add(JoinUserNamespace{})
+        .user("0")
+        .execve({"sh", "-c", kProbe});
+    const std::string result = summary(run_plan(context, exec, {}, neighbour.pidfd));
+    for (Launched* each : {&victim, &neighbour}) {
+      sys::pidfd_send_signal(each->pidfd, SIGKILL);
+      finish(each);
+    }
+    return result;
+  });
+}
+
 const char kRefused[] = "error decode plan user namespace: Invalid argument\n";
 
 }  // namespace
@@ -223,4 +305,15 @@ LAUNCH_CASE("launches into a user namespace leak no descriptor, and leave the nu
   REQUIRE(stat("/dev/null", &now) == 0);
   CHECK(now.st_uid == before.st_uid);
   CHECK(now.st_gid == before.st_gid);
+}
+
+LAUNCH_CASE(
+    "a neighbour in its PID namespace reaches nothing of a process that is being launched") {
+  for (const int position : {0, 1, 2}) {
+    CAPTURE(position);
+    CHECK(attack(position) ==
+          "at 1\nlist fd\nlist root/\nlist cwd/\nlist ns\nlist task/1/fd\n"
+          "follow exe\nfollow ns/user\nfollow ns/mnt\nfollow cwd\nfollow root\n"
+          "open mem\nopen maps\nopen environ\nat 2\nexit 0");
+  }
 }
