@@ -213,19 +213,26 @@ Error run(const ImageMount& step, Child& child) {
   layers.lower = step.lower;
   int mounted = -1;
   const char* path = step.target.data;
+  // Before the image lies on the root, where a link of the container's with ".." would lead into
+  // it. What a sub path is shows later, when the image is gone from there.
+  Fd target;
+  if (step.sub_path.empty()) {
+    target.reset(make_target(child.root, path, TargetKind::kDirectory));
+    if (!target) return failed("open mount target", path);
+  }
   if (Error error = mount_layers(layers, child, &mounted); !error.ok()) return error;
   Fd image(mounted);
-  TargetKind kind = TargetKind::kDirectory;
-  if (!step.sub_path.empty()) {
+  if (!target) {
+    TargetKind kind = TargetKind::kDirectory;
     if (Error error = take_sub_path(step.sub_path, &image, &kind); !error.ok()) return error;
+    target.reset(make_target(child.root, path, kind));
+    if (!target) return failed("open mount target", path);
   }
   sys::MountAttr attributes;
   attributes.set = step.attributes | sys::kMountAttrReadonly;
   if (sys::mount_setattr(image.get(), "", sys::kAtEmptyPath, attributes) != 0) {
     return failed("set mount attributes", path);
   }
-  Fd target(make_target(child.root, path, kind));
-  if (!target) return failed("open mount target", path);
   if (sys::move_mount(image.get(), "", target.get(), "",
                       sys::kMoveMountFromEmptyPath | sys::kMoveMountToEmptyPath) != 0) {
     return failed("mount image", path);

@@ -64,6 +64,16 @@ LAUNCH_CASE("an image is mounted read-only, of one layer or more") {
         }) == "a\nlink\nrefused\nexit 0 a\nb\nlink\nrefused\nexit 0 ");
 }
 
+LAUNCH_CASE("a link of the container's that climbs at its root leads into no image on its way") {
+  CHECK(in_monitor([](const PodContext& context) {
+          make_layers();
+          (void)!symlink("../../sub", "/data/lower/link");
+          PlanBuilder plan = with_image({"two", "one"}, "", "/link");
+          plan.add(Pivot{}).execve({"sh", "-c", "ls /sub/sub"});
+          return summary(run_plan(context, plan));
+        }) == "a\nb\nlink\nexit 0");
+}
+
 LAUNCH_CASE("of an image a directory or a file is mounted alone, and links stay inside it") {
   CHECK(in_monitor([](const PodContext& context) {
           make_layers();
