@@ -26,5 +26,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   coracle::decode(body, sandbox);
   coracle::SignalRequest signal;
   coracle::decode(body, signal);
+  coracle::AttachRequest attach;
+  coracle::decode(body, attach);
+  coracle::ResizeRequest resize;
+  coracle::decode(body, resize);
   return 0;
 }
