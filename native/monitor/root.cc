@@ -41,16 +41,27 @@ Error pivot_into(int root) {
   return chroot(".") == 0 && chdir("/") == 0 ? Error{} : failed("leave host root");
 }
 
+// A program in a chroot has another "/" than its mount namespace, and what joins the namespace of a
+// container (every exec) would get the namespace's: the host's root. Who joins a mount namespace
+// stands at its root (setns(2)), the own one's, too.
+Error leave_chroot() {
+  const Fd mounts(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  if (!mounts) return failed("open", "/proc/self/ns/mnt");
+  return sys::setns(mounts.get(), CLONE_NEWNS) == 0 ? Error{} : failed("join mount namespace");
+}
+
 }  // namespace
 
 Error enter_root(int data_tree, const SandboxRequest& request, Pod* pod) {
   if (unshare(CLONE_NEWNS) != 0) return failed("unshare mount namespace");
+  Error error = leave_chroot();
+  if (!error.ok()) return error;
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return failed("make mounts private");
   }
   Fd root;
-  Error error = make_tmpfs("monitor root", "64k", "0755",
-                           sys::kMountAttrNosuid | sys::kMountAttrNodev, &root);
+  error = make_tmpfs("monitor root", "64k", "0755", sys::kMountAttrNosuid | sys::kMountAttrNodev,
+                     &root);
   if (!error.ok()) return error;
   for (const char* name : {"data", "rootfs", "shm"}) {
     if (mkdirat(root.get(), name, 0755) != 0) return failed("mkdir", name);
