@@ -15,7 +15,8 @@ namespace coracle {
 
 inline constexpr uint32_t kMagic = 0x4c524f43;  // "CORL"
 // Of this build. A server asks a monitor for its own (HelloReply) before it relies on what came
-// later. 2: kAttach, and the launch flags kAttachable, kHoldStdin and kStdinOnce.
+// later. 2: kAttach, the launch flags kAttachable, kHoldStdin and kStdinOnce, the id maps of a
+// sandbox, and the steps from kActAsPodRoot to kLsmProfile.
 inline constexpr uint16_t kProtocolVersion = 2;
 inline constexpr size_t kInlineBody = 64 * 1024;
 inline constexpr size_t kMaxBody = 8 * 1024 * 1024;

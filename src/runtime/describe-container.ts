@@ -13,6 +13,7 @@ import type { RuntimeContext } from './context.ts';
 import { now } from './events.ts';
 import { prepareMountSources } from './mount-sources.ts';
 import { findMountedImages } from './mounted-images.ts';
+import { checkOlderMonitor, hasOlderMonitor } from './older-monitor.ts';
 import { snapshotDir } from './paths.ts';
 import { podFilePaths } from './pod-files.ts';
 import { resolveDevices } from './resolve-devices.ts';
@@ -30,13 +31,14 @@ export async function describeContainer(
   if (!image) {
     throw new CoracleError('NotFound', `image ${JSON.stringify(config.image)} is not present`);
   }
+  checkOlderMonitor(ctx, sandbox.record.id, config);
   const stopSignal = config.stopSignal || image.config.stopSignal || 'SIGTERM';
   signalNumber(stopSignal);
   const cgroupPath = containerCgroup(sandbox.record.cgroupPath, id);
   const [devices, seccompFile, apparmorProfile, mounted] = await Promise.all([
     resolveDevices(config),
     readSeccompFile(config),
-    apparmorProfileFor(ctx, config),
+    hasOlderMonitor(ctx, sandbox.record.id) ? undefined : apparmorProfileFor(ctx, config),
     findMountedImages(ctx, config),
     prepareMountSources(config),
   ]);

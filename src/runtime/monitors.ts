@@ -19,7 +19,7 @@ export type Exit =
  */
 export class PodMonitor {
   readonly connection: MonitorConnection;
-  /** False for a monitor that an older server started, whose protocol does not have it. */
+  /** False for a monitor that an older server started: older-monitor.ts says what else it lacks. */
   attaches = true;
   readonly #closed = deferred<void>();
   readonly #exits = new Map<string, Deferred<Exit>>();
