@@ -110,7 +110,9 @@ async function seccomp(): Promise<HostCheck> {
 
 async function apparmor(): Promise<HostCheck> {
   const on = (await text('/sys/module/apparmor/parameters/enabled')).startsWith('Y');
-  const detail = on ? 'profiles are applied; the default one needs apparmor_parser' : 'not enabled: nothing to apply';
+  const detail = on
+    ? 'profiles are applied; the default one needs apparmor_parser'
+    : 'not enabled: nothing to apply';
   return check('apparmor', on, detail, 'missing');
 }
 
