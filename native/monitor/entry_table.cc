@@ -28,9 +28,12 @@ EntryStatus Entry::status() const {
   status.finished_at = finished_at;
   status.wait_status = wait_status;
   status.dropped_bytes = dropped_bytes();
-  const bool ended = phase == Phase::kExited || finished_at != 0;
-  const bool started = phase == Phase::kRunning || phase == Phase::kStarting;
-  status.state = ended ? EntryState::kExited : started ? EntryState::kRunning : EntryState::kParked;
+  // One that exits still has an announcement to come, which a client may rely on; one that is being
+  // started has run nothing yet, and perhaps never will.
+  const bool running = phase == Phase::kRunning || phase == Phase::kExiting;
+  status.state = phase == Phase::kExited ? EntryState::kExited
+                 : running               ? EntryState::kRunning
+                                         : EntryState::kParked;
   return status;
 }
 

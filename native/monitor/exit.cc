@@ -80,13 +80,13 @@ void announce(Monitor& monitor, Entry& entry) {
   end_clients(monitor, entry);
   const bool started = entry.started_at != 0;
   if (!entry.exec && started) save_record(monitor, entry);
+  entry.phase = Phase::kExited;
   uint8_t body[512];
   Writer writer(body, sizeof(body));
   encode(writer, entry.status());
   send_event(monitor, MessageType::kExit, body, writer.size());
   reap(entry.process.pidfd);
   entry.close_process();
-  entry.phase = Phase::kExited;
 }
 
 bool has_more_to_do(const Entry& entry) {
