@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { CoracleError } from '../errors.ts';
 import type { RuntimeContext } from './context.ts';
 import { settledWithin } from './deferred.ts';
 import type { PodMonitor } from './monitors.ts';
@@ -14,6 +15,9 @@ const SIGKILL = 9;
 /**
  * Ends a sandbox's monitor, and with it every process and namespace of the pod; also one that a
  * crash, or a connection that broke, left without anybody who speaks to it. Idempotent.
+ *
+ * Throws Unavailable where it cannot be ended, as when the kernel holds one of its processes: what
+ * the pod has must be kept until it is gone (SB-4, SB-10), so whoever removes it tries again.
  */
 export async function endMonitor(ctx: RuntimeContext, sandboxId: string): Promise<void> {
   const monitor = ctx.monitors.find(sandboxId) ?? reconnect(ctx, sandboxId);
@@ -22,7 +26,9 @@ export async function endMonitor(ctx: RuntimeContext, sandboxId: string): Promis
   if (!(await settledWithin(Promise.all([ended, monitor.closed]), SHUTDOWN_MS))) {
     ctx.log.error({ id: sandboxId }, 'the monitor of a pod does not end and is killed');
     await kill(ctx, monitor);
-    await settledWithin(monitor.closed, KILL_MS);
+    if (!(await settledWithin(monitor.closed, KILL_MS))) {
+      throw new CoracleError('Unavailable', `the monitor of sandbox ${sandboxId} does not end`);
+    }
   }
   monitor.close();
 }

@@ -1,6 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { containerCgroup, removeOps } from './cgroup/index.ts';
+import { containerCgroup, podCgroup, removeOps } from './cgroup/index.ts';
 import type { RuntimeContext } from './context.ts';
 import { endMonitor } from './end-monitor.ts';
 import { podDir } from './paths.ts';
@@ -34,6 +34,8 @@ async function attempt(
 
 async function removePod(ctx: RuntimeContext, id: string): Promise<void> {
   await endMonitor(ctx, id);
+  // The cgroup that it has unless it was given another, which is not ours to remove.
+  await ctx.addon.runFileOps(removeOps(ctx.cgroups, podCgroup({}, id)));
   await rm(podDir(ctx.options, id), { recursive: true, force: true });
 }
 

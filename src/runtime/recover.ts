@@ -7,7 +7,7 @@ import type { RuntimeContext } from './context.ts';
 import { endMonitor } from './end-monitor.ts';
 import { readExitRecord } from './exit-record.ts';
 import { exitFacts, monitorExit, recordExit } from './exits.ts';
-import type { PodMonitor } from './monitors.ts';
+import type { Exit, PodMonitor } from './monitors.ts';
 import { removeOrphans } from './orphans.ts';
 import { exitDir, monitorSocket } from './paths.ts';
 import { livePod } from './pod-network.ts';
@@ -28,9 +28,20 @@ const ATTACH_VERSION = 2;
  */
 export async function recover(ctx: RuntimeContext): Promise<void> {
   await Promise.all(ctx.sandboxes.list().map((sandbox) => recoverSandbox(ctx, sandbox)));
+  await recoverStrays(ctx);
   await recoverNetwork(ctx);
   await removeOrphans(ctx);
   await removeAttached(ctx);
+}
+
+/** Containers whose pod's record is lost: the pod cannot go on, they are there to be removed. */
+async function recoverStrays(ctx: RuntimeContext): Promise<void> {
+  const strays = ctx.containers.list().filter((c) => !ctx.sandboxes.has(c.record.sandboxId));
+  for (const id of new Set(strays.map(({ record }) => record.sandboxId))) {
+    ctx.log.error({ id }, 'the record of a pod is lost, and its containers are ended');
+    await endLeftMonitor(ctx, id);
+  }
+  await recoverContainers(ctx, strays, undefined);
 }
 
 /** What the network cannot give back now is given back by the removal of its pod. */
@@ -58,16 +69,37 @@ async function recoverSandbox(ctx: RuntimeContext, sandbox: Sandbox): Promise<vo
   const { id } = sandbox.record;
   const members = ctx.containers.list().filter((c) => c.record.sandboxId === id);
   const found = sandbox.state === 'ready' ? await reconnect(ctx, sandbox, members) : undefined;
-  const { monitor, entries = new Map<string, EntryStatus>() } = found ?? {};
-  if (monitor) watchMonitor(ctx, sandbox, monitor);
+  if (found) watchMonitor(ctx, sandbox, found.monitor);
   else {
     // Of a pod that was never ready, or that does not answer.
-    await endMonitor(ctx, id);
+    await endLeftMonitor(ctx, id);
     if (sandbox.state === 'ready') await sandboxStopped(ctx, sandbox);
   }
+  await recoverContainers(ctx, members, found);
+  if (!found) return;
+  for (const entry of found.entries.values()) {
+    if (ctx.containers.has(entry.id)) continue;
+    ctx.log.warn({ id: entry.id, pid: entry.pid }, 'ending a process without a record');
+    await found.monitor.connection.delete(entry.id).catch((error: unknown) => {
+      ctx.log.warn({ id: entry.id, err: error }, 'a process without a record could not be ended');
+    });
+  }
+}
+
+async function endLeftMonitor(ctx: RuntimeContext, sandboxId: string): Promise<void> {
+  await endMonitor(ctx, sandboxId).catch((error: unknown) => {
+    ctx.log.error({ id: sandboxId, err: error }, 'a monitor is left to the removal of its pod');
+  });
+}
+
+async function recoverContainers(
+  ctx: RuntimeContext,
+  members: Container[],
+  found: Reconnected | undefined,
+): Promise<void> {
   await Promise.all(
     members.map((member) =>
-      recoverContainer(ctx, member, monitor, entries.get(member.record.id))
+      recoverContainer(ctx, member, found)
         .then(() => resumeUpdate(ctx, member))
         .catch((error: unknown) => {
           ctx.log.error({ id: member.record.id, err: error }, 'container could not be recovered');
@@ -75,18 +107,14 @@ async function recoverSandbox(ctx: RuntimeContext, sandbox: Sandbox): Promise<vo
         }),
     ),
   );
-  for (const entry of entries.values()) {
-    if (!monitor || ctx.containers.has(entry.id)) continue;
-    await monitor.connection.delete(entry.id).catch((error: unknown) => {
-      ctx.log.warn({ id: entry.id, err: error }, 'a process without a record could not be ended');
-    });
-  }
 }
 
 interface Reconnected {
   monitor: PodMonitor;
   /** What it says of its processes, by id. */
   entries: Map<string, EntryStatus>;
+  /** Waits for their exits, armed before it was asked: an exit in between is not lost (EX-16). */
+  exits: Map<string, Promise<Exit>>;
 }
 
 /** The monitor of a pod that was ready, if this boot still has it and it answers in time. */
@@ -100,14 +128,14 @@ async function reconnect(
   let monitor: PodMonitor | undefined;
   try {
     const connection = ctx.addon.connectMonitor(monitorSocket(ctx.options, id));
-    monitor = ctx.monitors.add(id, connection);
-    // Waits are armed before the state is asked for: an exit in between is not lost (EX-16).
-    for (const member of members) monitor.armExit(member.record.id);
+    const added = ctx.monitors.add(id, connection);
+    monitor = added;
+    const exits = new Map(members.map(({ record }) => [record.id, added.armExit(record.id)]));
     const answers = Promise.all([connection.hello(), connection.state()]);
     const [greeting, state] = await Promise.race([answers, timeout(RECOVERY_MS)]);
     if (greeting.pod === id && greeting.hasSandbox) {
       monitor.attaches = greeting.version >= ATTACH_VERSION;
-      return { monitor, entries: new Map(state.map((entry) => [entry.id, entry])) };
+      return { monitor, entries: new Map(state.map((entry) => [entry.id, entry])), exits };
     }
   } catch (error) {
     ctx.log.warn({ id, err: error }, 'the monitor of a pod is gone');
@@ -126,14 +154,16 @@ function timeout(ms: number): Promise<never> {
 async function recoverContainer(
   ctx: RuntimeContext,
   container: Container,
-  monitor: PodMonitor | undefined,
-  entry: EntryStatus | undefined,
+  found: Reconnected | undefined,
 ): Promise<void> {
   const { id, sandboxId } = container.record;
   const state = stateOf(container.status.get());
-  if (monitor && entry?.state === 'running' && state !== 'exited') {
+  const monitor = found?.monitor;
+  const entry = found?.entries.get(id);
+  const exit = found?.exits.get(id);
+  if (exit && entry?.state === 'running' && state !== 'exited') {
     if (state === 'created') await container.status.settle((s) => started(s, entry));
-    monitorExit(ctx, container, monitor.armExit(id));
+    monitorExit(ctx, container, exit);
     return;
   }
   monitor?.disarm(id);

@@ -48,9 +48,10 @@ export class DirectRuntime {
     return createContainer(this.ctx, pod, containerConfig(change), signal);
   }
 
-  /** Closes it as a program does that ends, and opens it anew. */
-  async reopen(): Promise<void> {
+  /** Closes it as a program does that ends, and opens it anew, after `meanwhile`. */
+  async reopen(meanwhile: () => Promise<void> = async () => {}): Promise<void> {
     await closeRuntime(this.ctx);
+    await meanwhile();
     this.ctx = await openIn(this.dir);
   }
 
