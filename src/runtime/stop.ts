@@ -39,7 +39,12 @@ export async function stopContainer(
   if (timeoutMs > 0) {
     if (!live.stopSignalSent) {
       live.stopSignalSent = true;
-      await send(ctx, container, signalNumber(container.record.stopSignal), false);
+      try {
+        await send(ctx, container, signalNumber(container.record.stopSignal), false);
+      } catch (error) {
+        live.stopSignalSent = false;
+        throw error;
+      }
     }
     if (await withSignal(settledWithin(exited.promise, timeoutMs), signal)) return exited.promise;
   }

@@ -28,6 +28,8 @@ export interface UpdateOptions {
 /** Pauses between attempts to write what could not be written, ms. */
 const FIRST_RETRY = 100;
 const LAST_RETRY = 30_000;
+/** How long what has happened waits for a disk that does not answer, ms (EX-2). */
+const PATIENCE = 10_000;
 
 /**
  * One value with transactions: a function from the last value to the next.
@@ -100,8 +102,8 @@ export class Cell<S extends object> {
 
   /**
    * As a durable `updateSync`, but for what has happened and cannot be refused, as an exit: if the
-   * value cannot be written it is published all the same, marked dirty, and written as soon as
-   * that works. Rejects only with what `fn` threw or for a move that is not legal. Once the cell is
+   * value cannot be written, or not within 10 s, it is published all the same, marked dirty, and
+   * written as soon as that works. Rejects only with what `fn` threw or for a move that is not legal. Once the cell is
    * closed it changes memory alone.
    */
   settle<N extends S>(fn: (value: S) => Sync<N>): Promise<void> {
@@ -112,7 +114,7 @@ export class Cell<S extends object> {
       this.#rules.check(before, after);
       if (!this.#closed && this.#mustPersist(changed)) {
         try {
-          await this.#persist(after, true);
+          await within(this.#persist(after, true), PATIENCE);
           this.#clean();
         } catch {
           this.#dirty = true;
@@ -200,6 +202,19 @@ export class Cell<S extends object> {
 function changedFields<S extends object>(before: S, after: S): (keyof S)[] {
   const fields = new Set([...Object.keys(before), ...Object.keys(after)]) as Set<keyof S & string>;
   return [...fields].filter((field) => before[field] !== after[field]);
+}
+
+/** Rejects where `promise` takes longer; that may then fail without anybody's hearing it. */
+async function within(promise: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not written within ${ms} ms`)), ms);
+  });
+  try {
+    await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function gone(what: string): CoracleError {

@@ -1,5 +1,5 @@
 import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Backend, Change } from './backend.ts';
 import { JournalFile } from './journal-file.ts';
 
@@ -51,7 +51,7 @@ export class Journal implements Backend {
     this.#sequence = this.#applied;
     this.#durable = this.#applied;
     this.#replay();
-    syncDirectory(directory);
+    for (const path of [directory, dirname(directory)]) syncDirectory(path);
   }
 
   *load(prefix: string): Iterable<[string, Buffer]> {

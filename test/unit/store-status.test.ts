@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { Cell } from '../../src/store/cell.ts';
 import {
@@ -265,6 +265,31 @@ test('G-5: on a full disk an exit is published, marked dirty, and written when t
   assert.equal(cell.dirty, true, 'it keeps trying');
   backend.failCommit = undefined;
   for (let i = 0; cell.dirty && i < 100; i += 1) await sleep(20);
+  assert.equal(cell.dirty, false);
+  assert.equal(storedStatus(disk()).finishedAt, 9n);
+});
+
+test('EX-2: a disk that hangs holds an exit up for 10 s, and then has it written late', async (t) => {
+  const { cell, backend, disk } = await cellOf(running(createdStatus(1n)));
+  let answer = () => {};
+  backend.gate = new Promise((resolve) => {
+    answer = resolve;
+  });
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const settled = cell.settle(exited);
+  await setImmediate();
+  t.mock.timers.tick(9_999);
+  await setImmediate();
+  assert.equal(stateOf(cell.get()), 'running');
+  t.mock.timers.tick(1);
+  await settled;
+  assert.equal(stateOf(cell.get()), 'exited');
+  assert.equal(cell.dirty, true);
+  answer();
+  for (let i = 0; cell.dirty && i < 100; i += 1) {
+    t.mock.timers.tick(1_000);
+    await setImmediate();
+  }
   assert.equal(cell.dirty, false);
   assert.equal(storedStatus(disk()).finishedAt, 9n);
 });
