@@ -2,6 +2,7 @@ import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { notFound } from '../errors.ts';
 import type { Addon } from '../native/types.ts';
+import { closedDirectory } from '../store/closed-directory.ts';
 import { syncDirectory } from './content-store.ts';
 import type { Digest } from './digest.ts';
 import { type DiskUsage, Inventory } from './disk-usage.ts';
@@ -48,6 +49,7 @@ export class LayerDirectories {
     onProblem: (error: unknown) => void,
   ): Promise<LayerDirectories> {
     const layers = new LayerDirectories(root, metadata, native);
+    await closedDirectory(join(root, 'layers'));
     await mkdir(join(root, 'layers', String(EMPTY), 'fs'), { recursive: true, mode: 0o755 });
     for (const [chainId, record] of [...metadata.layers.entries()]) {
       const since = await layers.#madeAt(record.directory);

@@ -1,7 +1,8 @@
 import { mkdir } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { openImages } from '../image/open-images.ts';
 import { addon } from '../native/addon.ts';
+import { closedDirectory } from '../store/closed-directory.ts';
 import { openContainers } from '../store/containers.ts';
 import { lockRoot, type RootLock } from '../store/lock.ts';
 import { NameRegistry } from '../store/names.ts';
@@ -18,6 +19,7 @@ import { readHostFacts } from './host-facts.ts';
 import { LiveContainers } from './live.ts';
 import { Monitors } from './monitors.ts';
 import { openNetwork } from './open-network.ts';
+import { CONTAINERS } from './paths.ts';
 import { recover } from './recover.ts';
 import { SeccompCache } from './seccomp-cache.ts';
 import { openStats } from './stats/open-stats.ts';
@@ -53,6 +55,7 @@ export async function openRuntime(given: RuntimeOptions, log: Logger): Promise<R
   let store: Store | undefined;
   let ctx: RuntimeContext | undefined;
   try {
+    await closedDirectory(join(options.root, CONTAINERS));
     store = await openStore(options.root, {
       onProblem: (problem) =>
         log.error({ problem }, 'a record could not be read and was set aside'),

@@ -14,7 +14,10 @@ export function exitDir(options: RuntimeOptions, sandboxId: string): string {
   return join(podDir(options, sandboxId), 'exits');
 }
 
+/** Where the writable layers are, below `root`. */
+export const CONTAINERS = 'containers';
+
 /** The writable layer of a container, relative to `root` as a plan wants it. */
 export function snapshotDir(containerId: string): string {
-  return join('containers', containerId);
+  return join(CONTAINERS, containerId);
 }

@@ -1,6 +1,7 @@
 /** What hostile containers try to get at the host with, by the ways of known escapes. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import {
@@ -146,4 +147,26 @@ test('a volume whose links are swapped under a launch leads nowhere else (CVE-20
     assert.equal(existsSync(outside), false, `round ${round}`);
   }
   assert.ok(started > 0, 'some of them start');
+});
+
+test("a container's set-user-ID program is out of reach for the host's users (CVE-2021-41103)", async () => {
+  chmodSync(server.dir, 0o711);
+  for (const users of [undefined, USERS]) {
+    const pod = await runPod(
+      server,
+      image,
+      NamespaceMode.CONTAINER,
+      NamespaceMode.POD,
+      false,
+      users,
+    );
+    const containerId = await pod.run(['sleep', '1000']);
+    assert.equal(await exec(containerId, 'cp /bin/busybox /suid && chmod 4755 /suid'), '');
+    const program = join(server.root, 'containers', containerId, 'upper/suid');
+    const { uid, mode } = statSync(program);
+    assert.deepEqual([uid, mode & 0o7777], [0, 0o4755]);
+    const other = { uid: 1000, gid: 1000 };
+    assert.equal(spawnSync(program, ['true'], other).error?.message, `spawnSync ${program} EACCES`);
+    assert.equal(spawnSync('ls', [join(server.root, 'layers/1/fs')], other).status, 2);
+  }
 });
