@@ -69,6 +69,18 @@ test('every row says something, and names files that exist', () => {
   }
 });
 
+test('settings are called by their names', () => {
+  const named = rows
+    .flatMap(({ what }) => quoted(what))
+    .filter((text) => /^[a-z]+(-[a-z]+)+$/.test(text));
+  assert.ok(named.length > 0);
+  const schema = read('src/cli/settings-schema.ts');
+  assert.deepEqual(
+    named.filter((name) => !schema.includes(`'${name}':`)),
+    [],
+  );
+});
+
 test('every row names tests that exist, but for what does not apply', () => {
   const known = new Map<string, Set<string>>();
   for (const { id, tests } of rows) {
