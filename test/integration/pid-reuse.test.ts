@@ -12,7 +12,7 @@ import { DirectRuntime } from '../helpers/direct-runtime.ts';
 const INSIDE = 'CORACLE_TEST_FEW_PIDS';
 /** Pids below 300 are given out once only (RESERVED_PIDS of kernel/pid.c). */
 const PID_MAX = 420;
-const LAUNCHES = 700;
+const LAUNCHES = 250;
 const LANES = 4;
 
 /** Before Linux 6.14 pid_max is the whole machine's, and no test may change it. */
@@ -43,6 +43,7 @@ if (process.env[INSIDE] === undefined) {
     t.after(() => runtime.close());
     const { ctx } = runtime;
     const pod = await runtime.pod();
+    spawnSync('sh', ['-c', 'i=0; while [ $i -lt 300 ]; do /bin/true; i=$((i+1)); done']);
     const pids = new Set<number>();
     let next = 0;
     const lane = async () => {
@@ -58,6 +59,6 @@ if (process.env[INSIDE] === undefined) {
       }
     };
     await Promise.all(Array.from({ length: LANES }, lane));
-    assert.ok(pids.size < PID_MAX, `${pids.size} pids: none has been used again`);
+    assert.ok(pids.size < LAUNCHES / 2, `${pids.size} pids: few have been used again`);
   });
 }
