@@ -235,19 +235,21 @@ describe('a hostile SPDY client', async () => {
   it('cannot keep others waiting with blocks that inflate to much', async () => {
     const { client } = await exec();
     let worst = 0;
-    let last = performance.now();
+    // What a turn of the event loop costs, however much of the machine others have.
+    let last = process.cpuUsage();
     const clock = setInterval(() => {
-      worst = Math.max(worst, performance.now() - last);
-      last = performance.now();
+      const { user, system } = process.cpuUsage(last);
+      worst = Math.max(worst, (user + system) / 1000);
+      last = process.cpuUsage();
     }, 1);
     const padding = 'a'.repeat(16_000);
     const opened = Array.from({ length: 2_000 }, () => client.open({ padding }));
     const refused = await Promise.allSettled(opened);
     clearInterval(clock);
-    assert.ok(refused.every(({ status }) => status === 'rejected'));
-    assert.ok(worst < 100, `the event loop was kept for ${worst} ms`);
     client.close();
     await fixture.released();
+    assert.ok(refused.every(({ status }) => status === 'rejected'));
+    assert.ok(worst < 100, `the event loop was kept for ${worst} ms`);
   });
 
   it('may be wrong about single streams', async () => {
