@@ -5,7 +5,15 @@
 // Suites that need root or tools skip themselves and say why; so does this script.
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { filesBelow, has, heading, root, run } from './run-step.mjs';
@@ -141,6 +149,7 @@ async function integration() {
     skipped(`all integration tests: ${reason}`);
     return;
   }
+  if (distFresh()) process.env.CORACLE_TEST_CLI = 'dist';
   // One file at a time: they share cgroups, mounts, network and processes.
   const folders = ['test/integration', 'test/conformance', 'test/fault'];
   try {
@@ -148,6 +157,13 @@ async function integration() {
   } finally {
     removeCgroups();
   }
+}
+
+/** As scripts/setup.sh leaves it: then servers are started from there, which saves them compiling. */
+function distFresh() {
+  const built = statSync(join(root, 'dist/index.js'), { throwIfNoEntry: false });
+  const changed = (file) => statSync(join(root, file)).mtimeMs > built.mtimeMs;
+  return built !== undefined && !filesBelow('src', ['.ts']).some(changed);
 }
 
 /** Removes the cgroups of the integration tests, whose processes have ended with their namespace. */

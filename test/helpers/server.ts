@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
 import { type CriClient, criClient } from '../../src/cri/client.ts';
+import { CLI } from './cli.ts';
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -48,7 +49,7 @@ export class TestServer {
 
   /** Starts it, or starts it again, and waits until it answers. */
   async launch(): Promise<void> {
-    const args = ['--import', 'tsx', 'src/cli/main.ts', 'serve'];
+    const args = [...CLI, 'serve'];
     args.push('--listen', `unix://${this.socket}`, '--root', this.root, '--state', this.state);
     args.push(...this.flags);
     const child = spawn(process.execPath, args, {
@@ -96,7 +97,7 @@ export class TestServer {
   async importLayout(layout: string): Promise<void> {
     const child = spawn(
       process.execPath,
-      ['--import', 'tsx', 'src/cli/main.ts', 'import', '--listen', `unix://${this.socket}`, layout],
+      [...CLI, 'import', '--listen', `unix://${this.socket}`, layout],
       { cwd: PACKAGE, stdio: ['ignore', 'pipe', 'pipe'] },
     );
     let text = '';

@@ -4,12 +4,11 @@ import { execFile } from 'node:child_process';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
+import { CLI } from '../helpers/cli.ts';
 import { runPod } from '../helpers/pod.ts';
 import { TestServer } from '../helpers/server.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const NAME = 'test.local/tool:1';
 
 let server: TestServer;
@@ -25,7 +24,7 @@ after(() => server.close());
 function coracle(...args: string[]) {
   const where = ['--root', server.root, '--state', server.state];
   where.push('--listen', `unix://${server.socket}`, '--log-level', 'silent');
-  const all = ['--import', 'tsx', MAIN, ...args, ...where];
+  const all = [...CLI, ...args, ...where];
   return new Promise<{ code: unknown; stdout: string; stderr: string }>((done) => {
     execFile(process.execPath, all, (error, stdout, stderr) =>
       done({ code: error?.code ?? 0, stdout, stderr }),
@@ -54,7 +53,7 @@ test('a second server is refused on the same socket and on the same root', async
   assert.equal(socket.stderr, `coracle: another server is listening on ${server.socket}\n`);
   const other = `unix://${join(server.dir, 'other.sock')}`;
   const root = await new Promise<{ code: unknown; stderr: string }>((done) => {
-    const args = ['--import', 'tsx', MAIN, 'serve', '--root', server.root, '--state', server.state];
+    const args = [...CLI, 'serve', '--root', server.root, '--state', server.state];
     execFile(
       process.execPath,
       [...args, '--listen', other, '--log-level', 'silent'],

@@ -6,12 +6,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
+import { CLI } from '../helpers/cli.ts';
 import { type LayoutRegistry, serveLayout } from '../helpers/layout-registry.ts';
 import { TestServer } from '../helpers/server.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 let server: TestServer;
 let open: LayoutRegistry;
@@ -35,7 +33,7 @@ after(async () => {
 function command(...args: string[]): string[] {
   const where = ['--root', server.root, '--state', server.state];
   where.push('--listen', `unix://${server.socket}`, '--log-level', 'silent');
-  return [process.execPath, '--import', 'tsx', MAIN, ...args, ...where];
+  return [process.execPath, ...CLI, ...args, ...where];
 }
 
 function start(argv: string[], env: NodeJS.ProcessEnv = {}): ChildProcess {

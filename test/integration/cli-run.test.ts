@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
+import { CLI } from '../helpers/cli.ts';
 import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
@@ -26,7 +27,7 @@ after(async () => {
 });
 
 function run(args: string[], input = ''): SpawnSyncReturns<string> {
-  const main = ['--import', 'tsx', 'src/cli/main.ts', 'run', ...directories, '--rm', ...args];
+  const main = [...CLI, 'run', ...directories, '--rm', ...args];
   return spawnSync(process.execPath, main, { cwd: PACKAGE, encoding: 'utf8', input });
 }
 

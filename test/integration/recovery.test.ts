@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ContainerState, PodSandboxState } from '../../src/cri/gen/cri.ts';
+import { CLI } from '../helpers/cli.ts';
 import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod } from '../helpers/pod.ts';
 import { TestServer } from '../helpers/server.ts';
@@ -115,7 +116,7 @@ test('SB-13: a pod whose monitor was killed is NotReady, its containers have end
 
 test('a second server on the same root is refused and says who holds it', async () => {
   const { spawnSync } = await import('node:child_process');
-  const args = ['--import', 'tsx', 'src/cli/main.ts', 'serve', '--root', server.root];
+  const args = [...CLI, 'serve', '--root', server.root];
   args.push('--state', join(server.dir, 'other'), '--listen', `unix://${server.dir}/other.sock`);
   const second = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 20_000 });
   assert.notEqual(second.status, 0);
