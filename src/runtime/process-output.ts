@@ -48,7 +48,8 @@ export class ProcessOutput extends Readable {
   /** Counts only while the source is read: a pause is our reader's, not the process's. */
   #wait(): void {
     clearTimeout(this.#timer);
-    if (this.#patienceMs === undefined || this.readableEnded || this.#source.isPaused()) return;
+    if (this.#patienceMs === undefined || this.readableEnded || this.destroyed) return;
+    if (this.#source.isPaused()) return;
     this.#timer = setTimeout(() => this.#end(), this.#patienceMs);
   }
 
