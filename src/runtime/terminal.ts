@@ -1,9 +1,14 @@
-import { writeSync } from 'node:fs';
+import { readSync, writeSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
 
 /** How long a terminal that takes no more input is left alone, ms: doubled from the first on. */
 const FIRST_WAIT_MS = 1;
 const LONGEST_WAIT_MS = 50;
+
+/** The most that is read at once, bytes: a line discipline holds 4,095. */
+const PIECE = 4096;
+/** What a pty can still hold when its process has ended, bytes: more than the kernel's 8 KiB + 4. */
+const MAX_REST = 1024 * 1024;
 
 type Done = (error?: Error | null) => void;
 
@@ -14,6 +19,10 @@ type Done = (error?: Error | null) => void;
  * cannot open it a second time) and tries again without a pause while its line discipline is full: a
  * process that reads no input would stop this whole program. The descriptor does not block, since
  * the monitor, who shares its open file, has made it so.
+ *
+ * Nor does libuv read one to its end: once all processes have closed the terminal (POLLHUP), a read
+ * that gives less than it could take counts as the last. A pty gives 4,095 bytes at most, and may
+ * hold more behind them.
  */
 export class Terminal extends ReadStream {
   readonly #fd: number;
@@ -22,6 +31,13 @@ export class Terminal extends ReadStream {
   constructor(fd: number) {
     super(fd);
     this.#fd = fd;
+  }
+
+  override push(chunk: Buffer | string | null, encoding?: BufferEncoding): boolean {
+    if (chunk === null && !this.destroyed) {
+      for (const piece of restOf(this.#fd)) super.push(piece);
+    }
+    return super.push(chunk, encoding);
   }
 
   override _write(chunk: Buffer | string, encoding: BufferEncoding, done: Done): void {
@@ -57,5 +73,21 @@ function tryWrite(fd: number, bytes: Buffer): number {
     return writeSync(fd, bytes);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EAGAIN' ? 0 : bytes.length;
+  }
+}
+
+/** What is still in a terminal that all processes have closed; reading ends with EIO then. */
+function* restOf(fd: number): Generator<Buffer> {
+  for (let size = 0; size < MAX_REST; ) {
+    const piece = Buffer.allocUnsafe(PIECE);
+    let count = 0;
+    try {
+      count = readSync(fd, piece);
+    } catch {
+      // EIO, or EAGAIN where a process has opened it again.
+    }
+    if (count === 0) return;
+    size += count;
+    yield piece.subarray(0, count);
   }
 }

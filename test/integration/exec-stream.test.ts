@@ -151,6 +151,22 @@ test('a terminal whose process does not read holds up its writer alone, and lose
   await streams.close();
 });
 
+test('a terminal gives all that a process wrote before it ended, however late it is read', async () => {
+  for (let round = 0; round < 20; round++) {
+    const script = 'sleep 0.05; head -c 6000 /dev/zero | tr "\\0" x; echo; echo last';
+    const streams = await exec(script, { stdin: false, tty: true, stderr: false });
+    const output = text(streams.stdout ?? nothing);
+    // The process ends meanwhile; the event loop sees its output and its end at once.
+    const end = performance.now() + 150;
+    while (performance.now() < end);
+    assert.equal(
+      (await output).replace(/x+/, (all) => String(all.length)),
+      '6000\r\nlast\r\n',
+    );
+    await streams.close();
+  }
+});
+
 test('a terminal whose process never reads lets go of its writer', async () => {
   const streams = await exec('sleep 1000', { tty: true, stderr: false });
   const written = new Promise((resolve) => {
