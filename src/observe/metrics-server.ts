@@ -9,6 +9,11 @@ export interface MetricsServer {
   close(): Promise<void>;
 }
 
+/** Scrapers are few: connections beyond these are closed, so that they cost no descriptors. */
+const MAX_CONNECTIONS = 64;
+/** How long a client may take to send its request, ms. */
+const REQUEST_MS = 10_000;
+
 /**
  * Serves `GET /metrics` over HTTP; port 0 takes any that is free. There is no authentication: who
  * reaches the address learns what runs here, so it is best on the loopback. Throws Unavailable for
@@ -18,7 +23,8 @@ export async function serveMetrics(
   { host, port }: { host: string; port: number },
   metrics: Metrics,
 ): Promise<MetricsServer> {
-  const server = createServer((request, response) => {
+  const limits = { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS };
+  const server = createServer(limits, (request, response) => {
     if (request.url?.split('?', 1)[0] !== '/metrics') {
       response.writeHead(404).end();
     } else if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -28,6 +34,7 @@ export async function serveMetrics(
       response.writeHead(200, { 'content-type': type }).end(metrics.text());
     }
   });
+  server.maxConnections = MAX_CONNECTIONS;
   await listen(server, host, port);
   const bound = server.address() as AddressInfo;
   return {

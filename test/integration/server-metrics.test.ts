@@ -1,8 +1,11 @@
 /** What `coracle serve --metrics-address` tells of the server itself. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { runPod } from '../helpers/pod.ts';
 import { TestServer } from '../helpers/server.ts';
+import { eventually } from '../helpers/stream-server.ts';
 
 let server: TestServer;
 let base: string;
@@ -71,4 +74,23 @@ test('there is nothing but metrics, and only to be read', async () => {
 test('a server on an address that is taken does not come up, and says why', async () => {
   const taken = base.replace('http://', '');
   await assert.rejects(TestServer.start(['--metrics-address', taken]), /EADDRINUSE/);
+});
+
+test('clients that say nothing, or nonsense, are not waited for and cannot be many', async () => {
+  const port = Number(new URL(base).port);
+  const idle = Array.from({ length: 100 }, () => connect(port, '127.0.0.1').on('error', () => {}));
+  let closed = 0;
+  for (const socket of idle) {
+    socket.resume().once('close', () => {
+      closed += 1;
+    });
+  }
+  await eventually(() => closed >= 36, 'more than 64 are kept');
+  for (const socket of idle) socket.destroy();
+  const garbage = connect(port, '127.0.0.1');
+  garbage.end(`GET /metrics HTTP/1.1\r\nx: ${'y'.repeat(100_000)}\r\n\r\n`);
+  const [answer] = (await once(garbage, 'data')) as [Buffer];
+  assert.match(String(answer), /^HTTP\/1\.1 4\d\d /);
+  garbage.destroy();
+  assert.equal((await fetch(`${base}/metrics`)).status, 200);
 });
