@@ -61,6 +61,7 @@ export class ClientStream {
   readonly ended: Promise<'fin' | 'reset' | 'closed'>;
   onChunk: (() => void) | undefined;
   readonly #client: SpdyClient;
+  #how: string | undefined;
   #end!: (how: 'fin' | 'reset' | 'closed') => void;
 
   constructor(client: SpdyClient, id: number) {
@@ -90,6 +91,7 @@ export class ClientStream {
   /** Waits until so much has been received. */
   async until(test: (text: string) => boolean): Promise<string> {
     while (!test(this.received)) {
+      if (this.#how) throw new Error(`${this.#how} after ${this.received.length} bytes`);
       await new Promise<void>((resolve) => {
         this.onChunk = resolve;
       });
@@ -104,6 +106,7 @@ export class ClientStream {
   }
 
   finish(how: 'fin' | 'reset' | 'closed'): void {
+    this.#how ??= how;
     this.#end(how);
     this.onChunk?.();
   }

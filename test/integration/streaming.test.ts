@@ -148,7 +148,9 @@ function tables(pid: string): string {
 }
 
 test('PortForward reaches ports inside the pod, many at once', async () => {
-  await pod.run(['nc', '-ll', '-p', '7000', '-e', 'cat']);
+  // One for each connection: busybox' nc resets some of those that come together.
+  const ports = [7000, 7001, 7002, 7003, 7004, 7005, 7006, 7007];
+  for (const port of ports) await pod.run(['nc', '-ll', '-p', String(port), '-e', 'cat']);
   const { url } = await server.client.portForward({ podSandboxId: pod.id, port: [] });
   const client = await SpdyClient.connect(url, 'portforward.k8s.io');
   const forward = async (port: number, i: number) => {
@@ -158,7 +160,7 @@ test('PortForward reaches ports inside the pod, many at once', async () => {
     return { data, error };
   };
   const one = async (i: number) => {
-    const { data, error } = await forward(7000, i);
+    const { data, error } = await forward(7000 + i, i);
     const bytes = randomBytes(200_000);
     for (let at = 0; at < bytes.length; at += 20_000) {
       await data.write(bytes.subarray(at, at + 20_000));
@@ -169,10 +171,10 @@ test('PortForward reaches ports inside the pod, many at once', async () => {
     assert.equal(error.received, '');
     assert.equal(sha256(Buffer.concat(data.chunks)), sha256(bytes));
   };
-  await eventually(() => listens(7000), 'nobody listens');
-  await Promise.all(Array.from({ length: 8 }, (_, i) => one(i)));
-  const refused = await forward(7001, 100);
-  assert.match(await refused.error.text(), /^forwarding port 7001: /);
+  await eventually(() => ports.every(listens), 'nobody listens');
+  await Promise.all(ports.map((_, i) => one(i)));
+  const refused = await forward(7100, 100);
+  assert.match(await refused.error.text(), /^forwarding port 7100: /);
   client.close();
 });
 
@@ -254,7 +256,9 @@ test('a server that ends tells its clients, and ends their commands', async () =
     'stderr',
   ]);
   await stream('stdout').until((text) => text === 'up\n');
+  const begin = Date.now();
   await server.end('SIGTERM');
+  assert.ok(Date.now() - begin < 5_000, 'nothing is waited for any more');
   assert.match(await stream('error').text(), /the server is shutting down/);
   await client.closed;
   await server.launch();
