@@ -10,16 +10,44 @@ export interface MuxLink {
   release(stream: MuxStream, early: boolean): void;
 }
 
-/** Bytes that one stream holds for its reader before the whole connection has to wait. */
+/** Bytes that each stream may hold for its reader, whatever the others hold. */
 const ROOM = 64 * 1024;
+
+/** Bytes that one stream may hold while the connection has room to spare. */
+const MAX_ROOM = 1024 * 1024;
+
+/** Bytes that the streams of a connection may hold beyond what each may anyhow. */
+const SPARE = 4 * 1024 * 1024;
 
 /** What keeping a piece costs at least, bytes: a flood of tiny ones must not cost more than ROOM. */
 const PIECE = 256;
+
+/**
+ * Room that the streams of a connection share. When a stream has used it up, the whole connection
+ * has to wait for its reader: clients send on, and what they send on other streams comes behind. So
+ * a reader that is slow holds up the other streams only once it is a MiB behind.
+ */
+export class SpareRoom {
+  #left = SPARE;
+
+  take(bytes: number): boolean {
+    if (bytes > this.#left) return false;
+    this.#left -= bytes;
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.#left += bytes;
+  }
+}
 
 /** One of the streams that share a connection. Each of its directions can end by itself. */
 export class MuxStream extends Duplex {
   readonly id: number;
   readonly #link: MuxLink;
+  readonly #spare: SpareRoom;
+  /** What of #spare it has. */
+  #taken = 0;
   #pieces: Buffer[] = [];
   #cost = 0;
   #wanted = false;
@@ -27,11 +55,12 @@ export class MuxStream extends Duplex {
   #localEnded = false;
   #onRoom: (() => void) | undefined;
 
-  constructor(id: number, link: MuxLink) {
+  constructor(id: number, link: MuxLink, spare: SpareRoom = new SpareRoom()) {
     // What has not been asked for stays in #pieces, where its cost is known.
     super({ allowHalfOpen: true, readableHighWaterMark: 1, writableHighWaterMark: ROOM });
     this.id = id;
     this.#link = link;
+    this.#spare = spare;
   }
 
   get remoteEnded(): boolean {
@@ -44,7 +73,7 @@ export class MuxStream extends Duplex {
     this.#pieces.push(compact(bytes));
     this.#cost += Math.max(bytes.length, PIECE);
     this.#feed();
-    if (this.#cost < ROOM) return undefined;
+    if (this.#hasRoom()) return undefined;
     return new Promise((resolve) => {
       const before = this.#onRoom;
       this.#onRoom = () => {
@@ -68,13 +97,27 @@ export class MuxStream extends Duplex {
     this.destroy();
   }
 
+  #hasRoom(): boolean {
+    if (this.#cost < ROOM) return true;
+    const more = this.#cost - ROOM - this.#taken;
+    if (this.#cost >= MAX_ROOM || !this.#spare.take(more)) return false;
+    this.#taken += more;
+    return true;
+  }
+
+  #forget(): void {
+    this.#pieces = [];
+    this.#cost = 0;
+    this.#spare.giveBack(this.#taken);
+    this.#taken = 0;
+  }
+
   #feed(): void {
     if (!this.#wanted || this.destroyed) return;
     if (this.#pieces.length > 0) {
       const [first] = this.#pieces;
       const merged = this.#pieces.length === 1 && first ? first : Buffer.concat(this.#pieces);
-      this.#pieces = [];
-      this.#cost = 0;
+      this.#forget();
       this.#wanted = false;
       this.push(merged);
       this.#room();
@@ -109,7 +152,7 @@ export class MuxStream extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#pieces = [];
+    this.#forget();
     this.#link.release(this, !(this.#remoteEnded && this.#localEnded));
     this.#room();
     done(error);

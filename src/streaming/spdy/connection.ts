@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { Keepalive } from '../keepalive.ts';
 import { LINGER_MS, type Link } from '../link.ts';
-import { MuxStream } from '../mux-stream.ts';
+import { MuxStream, SpareRoom } from '../mux-stream.ts';
 import { GoAwayStatus, ResetStatus, SpdyError } from './errors.ts';
 import { dataHeader, goAway, ping, rstStream, synReply, windowUpdate } from './frames.ts';
 import { type Headers, HeaderWriter } from './header-block.ts';
@@ -33,7 +33,7 @@ export interface SpdyOptions {
  *
  * SPDY's flow control is given, and not waited for: the clients of the field (moby/spdystream)
  * neither send WINDOW_UPDATE nor heed it. What holds a sender back is the transport: it is not read
- * while a stream's reader is behind, and writes are called back when the socket has taken them.
+ * while a stream's reader is a MiB behind, and writes are called back when the socket has taken them.
  */
 export class SpdyConnection implements Link {
   readonly closed: Promise<void>;
@@ -43,6 +43,7 @@ export class SpdyConnection implements Link {
   readonly #headerWriter = new HeaderWriter();
   readonly #streams = new Map<number, MuxStream>();
   readonly #unacknowledged = new Map<number, number>();
+  readonly #spare = new SpareRoom();
   readonly #keepalive: Keepalive;
   #lastId = 0;
   #pingId = 0;
@@ -152,7 +153,7 @@ export class SpdyConnection implements Link {
       this.#answer(rstStream(id, ResetStatus.refusedStream));
       return;
     }
-    const stream = new MuxStream(id, this.#link);
+    const stream = new MuxStream(id, this.#link, this.#spare);
     this.#streams.set(id, stream);
     this.#answer(synReply(id, this.#headerWriter));
     if (fin) stream.deliverEnd();

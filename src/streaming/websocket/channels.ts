@@ -1,7 +1,7 @@
 import type { RawData, WebSocket } from 'ws';
 import { Keepalive } from '../keepalive.ts';
 import { LINGER_MS, type Link } from '../link.ts';
-import { MuxStream } from '../mux-stream.ts';
+import { MuxStream, SpareRoom } from '../mux-stream.ts';
 import { answerPings } from './pings.ts';
 
 /** First byte of a v5 message which says that the channel in the second byte has ended. */
@@ -37,9 +37,10 @@ export class WebSocketChannels implements Link {
   constructor(socket: WebSocket, options: ChannelOptions) {
     this.#socket = socket;
     this.#options = options;
+    const spare = new SpareRoom();
     this.#streams = Array.from(
       { length: options.channels },
-      (_, id) => new MuxStream(id, this.#link),
+      (_, id) => new MuxStream(id, this.#link, spare),
     );
     this.#keepalive = new Keepalive({
       idleMs: options.idleMs,
