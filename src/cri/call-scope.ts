@@ -65,14 +65,18 @@ export function recovered<Context>(backend: Backend<Context>): Context {
   return ctx;
 }
 
+/** How long a request may have been on its way. */
+const DEADLINE_LAG_MS = 250;
+
 /** Fires once the client is no longer there to hear the answer. */
 export function signalOf(
   call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
 ): AbortSignal {
   const controller = new AbortController();
   const abort = () => {
-    // grpc-js reports a deadline as a cancellation too.
-    const late = Number(call.getDeadline()) <= Date.now();
+    // grpc-js reports a deadline as a cancellation too. The client's clock for it has run since
+    // before the request got here: it may break the call off while ours still runs.
+    const late = Number(call.getDeadline()) - Date.now() <= DEADLINE_LAG_MS;
     controller.abort(
       late
         ? new CoracleError('DeadlineExceeded', "the client's deadline has passed")
