@@ -84,7 +84,7 @@ async function nodeTests(folders, options, within = []) {
       ...options,
       ...files,
     ];
-    const { status } = await run(command, args);
+    const { status, output } = await run(command, args);
     const tap = readFileSync(report, 'utf8');
     const failed = number(tap, /^# fail (\d+)$/m) + number(tap, /^# cancelled (\d+)$/m);
     count({
@@ -92,6 +92,10 @@ async function nodeTests(folders, options, within = []) {
       failed: status === 0 ? failed : Math.max(1, failed),
       skipped: number(tap, /^# skipped (\d+)$/m),
     });
+    if (status !== 0 && failed === 0) {
+      const last = output.slice(output.lastIndexOf('\n') + 1);
+      console.log(`the tests did not end as they should: exit status ${status} ${last}`);
+    }
     for (const [, reason] of tap.matchAll(/^\s*ok \d+ .*# SKIP ?(.*)$/gm)) {
       skipped(reason === '' ? 'no reason given' : reason);
     }
