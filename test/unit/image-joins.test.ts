@@ -104,7 +104,7 @@ test('other credentials share a download only if the registry lets them', async 
   first.let();
   await Promise.all([one.done, joined.done]);
   assert.deepEqual(friend.asked, [0], 'asked, but not fetched');
-  assert.deepEqual(joined.here, [bytes.length - 1000, bytes.length].slice(-joined.here.length));
+  assert.equal(joined.here.at(-1), bytes.length);
 });
 
 test('whether the registry lets them is asked again where it cannot say just now', async (t) => {
