@@ -73,12 +73,22 @@ test('two clients see both streams, and how the container ends', async () => {
 });
 
 test('G-14: a client that does not read is cut off; log and others have every line', async () => {
-  const lines = 500_000;
-  const script = `read x; seq 1 ${lines}`;
+  // The next lines come when the quick client has the last ones: however late this process is
+  // scheduled, it stays within its MiB.
+  const [rounds, lines] = [10, 500_000];
+  const each = lines / rounds;
+  const script = `for i in $(seq 0 ${rounds - 1}); do
+    read x; seq $((i * ${each} + 1)) $(((i + 1) * ${each})); done`;
   const id = await run(['sh', '-c', script], { logPath: 'flood.log' });
   const slow = await openAttach(runtime.ctx, id, OUTPUT);
   const quick = await openAttach(runtime.ctx, id, ALL);
+  let [had, asked] = [0, 0];
+  quick.stdout?.on('data', (chunk: Buffer) => {
+    for (const byte of chunk) if (byte === 10) had += 1;
+    for (; had >= asked * each; asked += 1) quick.stdin?.write('\n');
+  });
   const seen = text(quick.stdout ?? process.stdin);
+  asked += 1;
   quick.stdin?.write('\n');
   assert.deepEqual(await quick.wait(), { exitCode: 0 });
   const expected = Array.from({ length: lines }, (_, i) => `${i + 1}\n`).join('');
