@@ -1,6 +1,5 @@
 /** What `coracle serve --metrics-address` tells of the server itself. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { runPod } from '../helpers/pod.ts';
@@ -94,7 +93,7 @@ test('clients that say nothing, or nonsense, are not waited for and cannot be ma
     answer += chunk;
   });
   garbage.end(`GET /metrics HTTP/1.1\r\nx: ${'y'.repeat(100_000)}\r\n\r\n`);
-  await once(garbage, 'close');
+  await new Promise((resolve) => garbage.once('close', resolve));
   assert.match(answer, /^$|^HTTP\/1\.1 4\d\d /);
   assert.equal((await fetch(`${base}/metrics`)).status, 200);
 });
