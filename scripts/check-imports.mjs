@@ -1,6 +1,6 @@
 // Imports point downwards only. Prints every import that does not, and exits with 1.
 //
-//     cli → cri → {runtime, image, network, streaming} → {spec, store} → native → errors
+//     cli → cri → {runtime, image, network, streaming} → {spec, store} → native → {errors, failpoint}
 //
 // Beside cri stands the embedding API (embed, index); runtime may use image, network and streaming;
 // observe (logs, metrics) serves cli, cri, embed and runtime.
@@ -9,7 +9,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { filesBelow, root } from './run-step.mjs';
 
-const base = ['spec', 'store', 'native', 'errors'];
+const base = ['spec', 'store', 'native', 'failpoint', 'errors'];
 const parts = ['image', 'network', 'streaming', ...base];
 
 /** Layer → the layers it may import from; a layer is a folder of src/ or a file in it. */
@@ -23,9 +23,10 @@ export const allowed = {
   network: base,
   streaming: base,
   observe: ['native', 'errors'],
-  store: ['spec', 'native', 'errors'],
+  store: ['spec', 'native', 'failpoint', 'errors'],
   spec: ['native', 'errors'],
-  native: ['errors'],
+  native: ['failpoint', 'errors'],
+  failpoint: [],
   errors: [],
 };
 

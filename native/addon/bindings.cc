@@ -2,6 +2,7 @@
 // js_*.{h,cc} beside it see napi.h; everything else is plain C++ that runs without Node.
 #include <limits.h>
 #include <napi.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -21,6 +22,7 @@
 #include "native/addon/measure_tree.h"
 #include "native/addon/network.h"
 #include "native/addon/seccomp.h"
+#include "native/sys/failpoint.h"
 
 namespace coracle {
 namespace {
@@ -323,6 +325,9 @@ Napi::Value connect_socket(const Napi::CallbackInfo& info) {
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
+  // src/failpoint.ts; worker threads load the addon once more, and change nothing.
+  static const bool armed = sys::arm_failpoints(getenv("CORACLE_NATIVE_FAILPOINTS"));
+  if (!armed) throw Napi::Error::New(env, "CORACLE_NATIVE_FAILPOINTS is no list of failpoints");
   Environment& environment = Environment::create(env);
   PreparedPlan::define(env, environment);
   MonitorConnection::define(env, environment);

@@ -1,6 +1,7 @@
 #include "native/addon/start_monitor.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "native/addon/monitor_socket.h"
@@ -19,7 +20,10 @@ Failure start_monitor(SealedExecutable& cache, const MonitorSpawn& spawn, Child*
 
   std::string name = "coracle-monitor", pod = spawn.pod_id;
   char* const argv[] = {name.data(), pod.data(), nullptr};
-  char* const env[] = {nullptr};
+  // A test's wish, and nothing else, is passed on; src/failpoint.ts.
+  const char* wish = getenv("CORACLE_MONITOR_FAILPOINTS");
+  std::string failpoints = wish == nullptr ? "" : std::string("CORACLE_FAILPOINTS=") + wish;
+  char* const env[] = {failpoints.empty() ? nullptr : failpoints.data(), nullptr};
   ExecRequest request;
   request.file = spawn.executable.c_str();
   request.file_fd = executable;

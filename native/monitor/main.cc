@@ -4,11 +4,13 @@
 // Exit status: 0 after a shutdown; 64 for a wrong call; 71 where the kernel refuses epoll.
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "native/monitor/monitor.h"
 #include "native/monitor/process_title.h"
 #include "native/monitor/protect.h"
+#include "native/sys/failpoint.h"
 
 namespace {
 
@@ -29,6 +31,7 @@ int main(int argc, char** argv) {
     dprintf(2, "usage: coracle-monitor POD, with a listening socket as descriptor 3\n");
     return 64;
   }
+  coracle::sys::arm_failpoints(getenv("CORACLE_FAILPOINTS"));
   coracle::keep_process_title(argc, argv);
   coracle::set_process_name("coracle-monitor");
   coracle::protect_process();
