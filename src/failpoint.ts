@@ -44,6 +44,11 @@ export function failpoint(name: string): Promise<void> | undefined {
   return armed ? hit(name) : undefined;
 }
 
+/** Whether any place may fail: for those that would do more than call `failpoint`. */
+export function failpointsArmed(): boolean {
+  return armed;
+}
+
 /** How often each place was hit since the arming; only places that a POINT fits are counted. */
 export function failpointHits(): ReadonlyMap<string, number> {
   return hits;

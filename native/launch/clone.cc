@@ -10,6 +10,7 @@
 #include "native/launch/child.h"
 #include "native/launch/launch.h"
 #include "native/plan/protocol.h"
+#include "native/sys/failpoint.h"
 #include "native/sys/fd.h"
 #include "native/sys/syscalls.h"
 
@@ -147,6 +148,10 @@ Error launch(const PodContext& context, const LaunchPlan& plan, const int* fds, 
   if (entered && sys::setns(context.self_pidns_fd, static_cast<int>(sys::kCloneNewPid)) != 0) {
     error = failed("return to own PID namespace");
     if (pid > 0) kill_and_reap(pidfd);
+  }
+  if (error.ok() && sys::failpoint("launch.cloned") != 0) {
+    error = failed("clone", plan.id.data);
+    kill_and_reap(pidfd);
   }
   if (!error.ok()) {
     if (pidfd >= 0) close(pidfd);

@@ -6,6 +6,7 @@
 #include "native/monitor/monitor.h"
 #include "native/monitor/reply.h"
 #include "native/monitor/watch.h"
+#include "native/sys/failpoint.h"
 
 namespace coracle {
 namespace {
@@ -58,7 +59,9 @@ void handle_client(Monitor& monitor, uint32_t slot, uint32_t generation, uint32_
     if (received == Received::kNothing) return;
     if (received == Received::kClosed) return close_client(monitor, slot);
     const PendingReply from{slot, generation, message.frame.sequence, message.frame.type, true};
-    if (received == Received::kMalformed) {
+    const int fault = sys::failpoint("monitor.received");
+    if (fault != 0) error = fault;
+    if (received == Received::kMalformed || fault != 0) {
       reply_error(monitor, from, error, "receive request");
     } else {
       dispatch(monitor, from, message);

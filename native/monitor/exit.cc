@@ -8,6 +8,7 @@
 #include "native/monitor/monitor.h"
 #include "native/monitor/process_state.h"
 #include "native/monitor/reply.h"
+#include "native/sys/failpoint.h"
 
 namespace coracle {
 namespace {
@@ -81,10 +82,12 @@ void announce(Monitor& monitor, Entry& entry) {
   const bool started = entry.started_at != 0;
   if (!entry.exec && started) save_record(monitor, entry);
   entry.phase = Phase::kExited;
+  sys::failpoint("exit.announce");
   uint8_t body[512];
   Writer writer(body, sizeof(body));
   encode(writer, entry.status());
   send_event(monitor, MessageType::kExit, body, writer.size());
+  sys::failpoint("exit.reap");
   reap(entry.process.pidfd);
   entry.close_process();
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "native/monitor/entry_id.h"
+#include "native/sys/failpoint.h"
 #include "native/sys/fd.h"
 
 namespace coracle {
@@ -33,7 +34,9 @@ bool write_exit_record(int directory, const char* id, ExitRecord record) {
   Fd file(
       openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (file.get() < 0) return false;
-  const bool written = write(file.get(), &record, sizeof(record)) == sizeof(record) &&
+  const bool written = sys::failpoint("exit-record.write") == 0 &&
+                       write(file.get(), &record, sizeof(record)) == sizeof(record) &&
+                       sys::failpoint("exit-record.rename") == 0 &&
                        renameat(directory, temporary, directory, id) == 0;
   if (!written) unlinkat(directory, temporary, 0);
   return written;

@@ -6,6 +6,7 @@
 #include "native/monitor/clock.h"
 #include "native/monitor/find_entry.h"
 #include "native/monitor/monitor.h"
+#include "native/sys/failpoint.h"
 
 namespace coracle {
 namespace {
@@ -35,6 +36,9 @@ void handle_start(Monitor& monitor, const PendingReply& from, Message& message) 
   }
   if (!parent_runs(monitor, *entry)) {
     return reply_error(monitor, from, ESRCH, "find container", entry->parent);
+  }
+  if (const int fault = sys::failpoint("start.wake")) {
+    return reply_error(monitor, from, fault, "start", entry->id);
   }
   entry->phase = Phase::kStarting;
   entry->reply = from;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "native/monitor/monitor.h"
+#include "native/sys/failpoint.h"
 
 namespace coracle {
 namespace {
@@ -20,6 +21,7 @@ Error open_log(const Log& log, const FdList& fds, Entry& entry) {
   entry.max_line = log.max_line;
   if (log.mode == LogMode::kNone || log.mode == LogMode::kRaw) return {};
   if (log.mode != LogMode::kCri) return Error{EINVAL, "open log", ""};
+  if (sys::failpoint("log.open") != 0) return failed("open log");
   Fd file = duplicate(fds, log.stdout_fd);
   if (!file) return Error{EINVAL, "open log", ""};
   entry.log.open(std::move(file), kMaxLine + kFrameSize);

@@ -6,6 +6,8 @@
 
 #include <utility>
 
+#include "native/sys/failpoint.h"
+
 namespace coracle {
 
 void LogFile::open(Fd fd, size_t max_line) {
@@ -18,7 +20,8 @@ void LogFile::open(Fd fd, size_t max_line) {
 size_t LogFile::write_some(const char* bytes, size_t size) {
   size_t written = 0;
   while (written < size) {
-    const ssize_t count = ::write(fd_.get(), bytes + written, size - written);
+    const bool fails = sys::failpoint("log.write") != 0;
+    const ssize_t count = fails ? -1 : ::write(fd_.get(), bytes + written, size - written);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) break;
     written += static_cast<size_t>(count);

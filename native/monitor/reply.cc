@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "native/monitor/watch.h"
+#include "native/sys/failpoint.h"
 
 namespace coracle {
 namespace {
@@ -43,6 +44,7 @@ void send_body(Monitor& monitor, const PendingReply& to, const uint8_t* body, si
   if (!to.wanted) return;
   const Connection& connection = monitor.connections[to.connection];
   if (!connection.is_open() || connection.generation() != to.generation) return;
+  if (sys::failpoint("monitor.reply") != 0) return close_client(monitor, to.connection);
   Frame frame;
   frame.type = static_cast<MessageType>(static_cast<uint16_t>(to.type) |
                                         static_cast<uint16_t>(MessageType::kReply));

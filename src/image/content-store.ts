@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { CoracleError, notFound } from '../errors.ts';
+import { failpoint } from '../failpoint.ts';
 import { type Digest, hexOf, isDigest } from './digest.ts';
 import { blocksOf, type DiskUsage, Inventory } from './disk-usage.ts';
 import { PartialBlob, TooLargeError } from './partial-blob.ts';
@@ -133,7 +134,9 @@ export class ContentStore {
   async commit(partial: PartialBlob, digest: Digest): Promise<void> {
     const bytes = await partial.sync();
     await partial.close();
+    await failpoint('blob.rename');
     await rename(partial.path, this.path(digest));
+    await failpoint('blob.renamed');
     this.#coming.delete(basename(partial.path));
     this.#stored.set(digest, { size: partial.offset, bytes, inodes: 1, since: Date.now() });
     this.#damaged.delete(digest);
@@ -265,6 +268,7 @@ function digestNamed(hex: string): string {
 
 async function unlinkIfThere(path: string): Promise<void> {
   try {
+    await failpoint('blob.remove');
     await unlink(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;

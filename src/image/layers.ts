@@ -1,6 +1,7 @@
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { notFound } from '../errors.ts';
+import { failpoint } from '../failpoint.ts';
 import type { Addon } from '../native/types.ts';
 import { closedDirectory } from '../store/closed-directory.ts';
 import { syncDirectory } from './content-store.ts';
@@ -112,10 +113,12 @@ export class LayerDirectories {
     const directory = this.#take();
     const above = this.#above(directory);
     try {
+      await failpoint('layer.make');
       // 0711: a container in a user namespace passes through as somebody else.
       await mkdir(above, { mode: 0o711 });
       await mkdir(join(above, 'fs'), { mode: 0o755 });
       await mkdir(join(above, 'work'), { mode: 0o700 });
+      await failpoint('layer.fill');
       const filled = await fill(join(above, 'fs'), join(above, 'work'));
       await this.#removeTree(join(above, 'work'));
       await syncDirectory(join(this.#root, 'layers'));
@@ -126,6 +129,7 @@ export class LayerDirectories {
         inodes: filled.inodes + 1,
         directory,
       };
+      await failpoint('layer.record');
       await this.#metadata.layers.put(record.chainId, record);
       this.#count(record, Date.now());
       return record;
@@ -181,6 +185,7 @@ export class LayerDirectories {
   }
 
   async #removeTree(path: string): Promise<void> {
+    await failpoint('layer.remove');
     await this.#native.runFileOps([{ op: 'removeTree', path }]);
   }
 

@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { CoracleError, throwIfAborted } from '../errors.ts';
+import { failpoint } from '../failpoint.ts';
 import type { Digest } from './digest.ts';
 
 /** Chunks gather to so many bytes before they are written: few calls, little memory. */
@@ -108,6 +109,7 @@ export class PartialBlob {
 
   /** Makes the bytes durable. Returns how many the disk has allocated for them. */
   async sync(): Promise<number> {
+    await failpoint('blob.sync');
     await this.#file.datasync();
     return (await this.#file.stat()).blocks * 512;
   }
@@ -133,6 +135,7 @@ export class PartialBlob {
     let left = batch;
     this.#spoiled = true;
     while (left.length > 0) {
+      await failpoint('blob.write');
       const { bytesWritten } = await this.#file.writev(left, this.#offset);
       this.#moveTo(this.#offset + bytesWritten);
       left = withoutFirst(left, bytesWritten);

@@ -3,13 +3,14 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { getSystemErrorMap } from 'node:util';
 import type { Addon, NativeError } from './types.ts';
+import { withFailpoints } from './with-failpoints.ts';
 
 // The same way up from src/native and from dist/native.
 const release = new URL('../../build/Release/', import.meta.url);
 
 /** The native addon, one instance a JavaScript thread. */
-export const addon: Addon = createRequire(import.meta.url)(
-  fileURLToPath(new URL('coracle.node', release)),
+export const addon: Addon = withFailpoints(
+  createRequire(import.meta.url)(fileURLToPath(new URL('coracle.node', release))),
 );
 
 /** The coracle-monitor executable that was built with the addon, for MonitorSpawn. */

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { failpoint } from '../failpoint.ts';
 
 /** How a container ended, as its monitor wrote it (native/plan/exit_record.h). */
 export interface ExitRecord {
@@ -16,6 +17,7 @@ const SIZE = 48;
 /** Reads the record of a container; undefined where there is none or it is damaged. */
 export async function readExitRecord(dir: string, id: string): Promise<ExitRecord | undefined> {
   try {
+    await failpoint('exit-record.read');
     return decodeExitRecord(await readFile(join(dir, id)));
   } catch {
     return undefined;

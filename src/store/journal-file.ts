@@ -9,6 +9,7 @@ import {
   readFileSync,
 } from 'node:fs';
 import { promisify } from 'node:util';
+import { failpoint } from '../failpoint.ts';
 import { mayUseReserve } from './backend.ts';
 import { decodeFrames, encodeFrame, type Frame, type PlacedFrame } from './journal-frame.ts';
 import { writeAll } from './write-all.ts';
@@ -67,6 +68,7 @@ export class JournalFile {
     } catch (error) {
       if (end > this.#size || !mayUseReserve(frame.changes)) throw error;
     }
+    failpoint('journal.append');
     writeAll(this.#fd, bytes, this.#end);
     this.#end = end;
   }
@@ -84,8 +86,9 @@ export class JournalFile {
   }
 
   /** Resolves when every frame that was appended before the call is durable. */
-  sync(): Promise<void> {
-    return dataSync(this.#fd);
+  async sync(): Promise<void> {
+    await failpoint('journal.sync');
+    await dataSync(this.#fd);
   }
 
   rewind(): void {

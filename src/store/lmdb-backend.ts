@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
+import { failpoint } from '../failpoint.ts';
 import { type Backend, type Change, mayUseReserve } from './backend.ts';
 import { SerialQueue } from './serial-queue.ts';
 import { writeAll } from './write-all.ts';
@@ -48,6 +49,7 @@ export class LmdbBackend implements Backend {
 
   commit(changes: readonly Change[]): Promise<void> {
     return this.#commits.run(async () => {
+      await failpoint('lmdb.commit');
       this.#grow(changes);
       const parts: Promise<unknown>[] = [];
       const whole = this.#db.batch(() => {
@@ -63,6 +65,7 @@ export class LmdbBackend implements Backend {
 
   async flushed(): Promise<void> {
     await this.#commits.drained();
+    await failpoint('lmdb.flush');
     await this.#db.flushed;
   }
 

@@ -1,4 +1,5 @@
 import { CoracleError, messageOf } from '../errors.ts';
+import { failpoint } from '../failpoint.ts';
 import type { Backend, Change } from './backend.ts';
 import { decodeRecord, encodeRecord, jsonCodec, UnknownVersionError } from './codec.ts';
 import { deepFreeze } from './frozen.ts';
@@ -85,7 +86,9 @@ export class MemoryStore implements Store {
 
   async flushed(): Promise<void> {
     try {
+      await failpoint('store.flush');
       await this.#backend.flushed();
+      await failpoint('store.flushed');
     } catch (error) {
       throw writeError(error);
     }
@@ -110,10 +113,14 @@ export class MemoryStore implements Store {
     if (this.#closed) throw new CoracleError('Unavailable', 'the store is closed');
     if (batch.changes.length === 0) return;
     try {
+      const pause = failpoint('store.commit');
+      if (pause) await pause;
       await this.#backend.commit(batch.changes);
     } catch (error) {
       throw writeError(error);
     }
+    const pause = failpoint('store.committed');
+    if (pause) await pause;
     for (const publish of batch.publish) publish();
   }
 

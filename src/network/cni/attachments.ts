@@ -1,3 +1,4 @@
+import { failpoint } from '../../failpoint.ts';
 import type { JsonObject } from './conf.ts';
 import type { CniVersion } from './version.ts';
 
@@ -51,6 +52,7 @@ export class Attachments {
   }
 
   async put(attachment: CniAttachment): Promise<void> {
+    await failpoint('cni.record');
     await this.#table.put(attachment.sandboxId, attachment);
     this.#unerased.delete(attachment.sandboxId);
   }
@@ -64,6 +66,7 @@ export class Attachments {
     await Promise.all(
       [...this.#unerased].map(async (id) => {
         try {
+          await failpoint('cni.erase');
           await this.#table.remove(id);
           this.#unerased.delete(id);
         } catch {

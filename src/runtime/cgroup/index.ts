@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { failpoint } from '../../failpoint.ts';
 import type { FileOp } from '../../native/types.ts';
 import type { SandboxConfig } from '../../spec/config.ts';
 import type { Resources } from '../../spec/oci.ts';
@@ -29,6 +30,7 @@ export { deviceProgramRules } from './v2.ts';
  * Throws FailedPrecondition for a limit whose controller the host lacks.
  */
 export function createOps(layout: CgroupLayout, path: string, resources: Resources): FileOp[] {
+  failpoint('cgroup.make');
   return cgroupCreateOps(layout, path, resources, cpusetSeed(layout, path));
 }
 
@@ -37,6 +39,7 @@ export function createOps(layout: CgroupLayout, path: string, resources: Resourc
  * container does). All of its processes must have ended.
  */
 export function removeOps(layout: CgroupLayout, path: string): FileOp[] {
+  failpoint('cgroup.remove');
   const inner = cgroupDirs(layout, path).flatMap(descendants);
   return [
     ...inner.map((dir): FileOp => ({ op: 'rmdir', path: dir })),

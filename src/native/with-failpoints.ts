@@ -1,0 +1,56 @@
+import { failpoint, failpointsArmed } from '../failpoint.ts';
+import type { Addon, FileOp, MonitorConnection } from './types.ts';
+
+type Request = (this: MonitorConnection, ...args: unknown[]) => Promise<unknown>;
+
+const REQUESTS = [
+  ...(['hello', 'sandbox', 'launch', 'start', 'signal', 'delete', 'reopenLog'] as const),
+  ...(['resize', 'state', 'socket', 'terminal', 'attach', 'shutdown'] as const),
+];
+
+/** The addon, with failpoints around what it does to the world beyond this process. */
+export function withFailpoints(native: Addon): Addon {
+  return {
+    ...native,
+    startMonitor(spawn) {
+      failpoint('monitor.spawn');
+      const connection = native.startMonitor(spawn);
+      failpoint('monitor.spawned');
+      return requestsFail(connection);
+    },
+    connectMonitor: (socket) => requestsFail(native.connectMonitor(socket)),
+    runFileOps: (ops) => (failpointsArmed() ? oneByOne(native, ops) : native.runFileOps(ops)),
+  };
+}
+
+/** A failure or a death may come between any two operations of a batch. */
+async function oneByOne(native: Addon, ops: FileOp[]): Promise<void> {
+  for (const op of ops) {
+    await failpoint('file.op');
+    await native.runFileOps([op]);
+  }
+}
+
+const prepared = new WeakSet<object>();
+
+/** Once for all connections: their methods are their prototype's. */
+function requestsFail(connection: MonitorConnection): MonitorConnection {
+  const methods = Object.getPrototypeOf(connection);
+  if (prepared.has(methods)) return connection;
+  prepared.add(methods);
+  for (const name of REQUESTS) {
+    const send: Request = methods[name];
+    const failing: Request = function (...args) {
+      return failpointsArmed() ? asked(() => send.apply(this, args)) : send.apply(this, args);
+    };
+    Object.defineProperty(methods, name, { value: failing });
+  }
+  return connection;
+}
+
+async function asked(send: () => Promise<unknown>): Promise<unknown> {
+  await failpoint('monitor.request');
+  const answer = await send();
+  await failpoint('monitor.reply');
+  return answer;
+}
