@@ -31,21 +31,24 @@ async function oneByOne(native: Addon, ops: FileOp[]): Promise<void> {
   }
 }
 
-const prepared = new WeakSet<object>();
+/** The methods of connections, made when there is the first one. */
+let methods: object | undefined;
 
-/** Once for all connections: their methods are their prototype's. */
 function requestsFail(connection: MonitorConnection): MonitorConnection {
-  const methods = Object.getPrototypeOf(connection);
-  if (prepared.has(methods)) return connection;
-  prepared.add(methods);
+  methods ??= failingMethods(Object.getPrototypeOf(connection));
+  return Object.setPrototypeOf(connection, methods);
+}
+
+function failingMethods(native: Record<string, Request>): object {
+  const failing: Record<string, Request> = Object.create(native);
   for (const name of REQUESTS) {
-    const send: Request = methods[name];
-    const failing: Request = function (...args) {
+    const send = native[name] as Request;
+    const value: Request = function (...args) {
       return failpointsArmed() ? asked(() => send.apply(this, args)) : send.apply(this, args);
     };
-    Object.defineProperty(methods, name, { value: failing });
+    Object.defineProperty(failing, name, { value });
   }
-  return connection;
+  return failing;
 }
 
 async function asked(send: () => Promise<unknown>): Promise<unknown> {
