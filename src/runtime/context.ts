@@ -89,7 +89,9 @@ export interface RuntimeContext {
   readonly creations: Creations;
   /** Where clients of exec, attach and port-forward connect; an embedding program has none. */
   streaming?: StreamServer;
-  /** True once this process lets go of its pods without ending them. */
+  /** True once nothing new may begin, since the runtime is being closed. */
+  draining: boolean;
+  /** True once this process lets go of its pods without ending them, and of its stores. */
   closing: boolean;
   /** False until recovery is over (EX-17). */
   ready: boolean;

@@ -1,16 +1,17 @@
 import { join } from 'node:path';
 import type { ContainerConfig } from '../spec/config.ts';
+import { stateOf } from '../store/container-status.ts';
 import { newId } from '../store/ids.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
 import type { ContainerRecord } from '../store/types.ts';
 import { cgroupDirs, createOps, deviceProgramRules } from './cgroup/index.ts';
 import { imagesOf } from './container-images.ts';
 import type { RuntimeContext } from './context.ts';
-import type { Creation } from './creations.ts';
+import { type Creation, isSameRequest } from './creations.ts';
 import { describeContainer } from './describe-container.ts';
 import { fromNative } from './native-failure.ts';
 import { snapshotDir } from './paths.ts';
-import { requireReadySandbox, requireRunningTarget } from './preconditions.ts';
+import { refuseWhileClosing, requireReadySandbox, requireRunningTarget } from './preconditions.ts';
 import { preparedPlan } from './prepare.ts';
 import { releaseContainer } from './release-container.ts';
 import { removeContainer } from './remove.ts';
@@ -19,8 +20,10 @@ import { makeVolumes } from './volumes.ts';
 /**
  * Creates a container: everything that a start needs is made ready here, so that the start itself
  * is short. What is wrong with the command, the user, a mount source or a seccomp program shows at
- * the start, as StartError. A failure here undoes all of it (CR-4 to CR-14). A second call for the
- * same container joins the first (CR-18).
+ * the start, as StartError. A failure here undoes all of it (CR-4 to CR-14).
+ *
+ * A second call for the same container joins the first, and one that comes later, as after a
+ * restart, gets the id of what the first has made, as long as it is CREATED (CR-18).
  */
 export async function createContainer(
   ctx: RuntimeContext,
@@ -28,18 +31,20 @@ export async function createContainer(
   config: ContainerConfig,
   signal?: AbortSignal,
 ): Promise<string> {
+  refuseWhileClosing(ctx);
   const { sandbox } = requireReadySandbox(ctx, sandboxId);
   const name = containerName(sandbox, config);
   const creation: Creation = {
     sandboxId: sandbox.record.id,
-    config,
+    request: config,
+    find: () => findUntouched(ctx, name, sandbox.record.id, config),
     make: () => create(ctx, sandbox, name, config),
     undo: (id) =>
       removeContainer(ctx, id).catch((error: unknown) => {
         ctx.log.error({ id, err: error }, 'a container whose creator has gone could not be undone');
       }),
   };
-  return ctx.creations.run(name, creation, signal);
+  return ctx.creations.run(`container ${name}`, creation, signal);
 }
 
 async function create(
@@ -68,15 +73,36 @@ async function create(
     requireReadySandbox(ctx, sandbox.record.id);
     await ctx.containers.add(record);
   } catch (error) {
-    if (record)
+    if (!record) ctx.containerNames.release(name);
+    // Of a runtime that has let go, the next recovery undoes it.
+    else if (!ctx.closing) {
       await releaseContainer(ctx, record).catch((cleanup: unknown) => {
         ctx.log.error({ id, err: cleanup }, 'a failed create left something behind');
       });
-    else ctx.containerNames.release(name);
+    }
     throw fromNative(error, 'Internal');
   }
   ctx.events.emit('created', id, sandbox.record.id);
   return id;
+}
+
+/**
+ * What an identical request has made and nobody has started: that nobody was told its id can be
+ * neither known nor excluded, and to tell it again harms nobody.
+ */
+function findUntouched(
+  ctx: RuntimeContext,
+  name: string,
+  sandboxId: string,
+  config: ContainerConfig,
+): string | undefined {
+  const id = ctx.containerNames.holder(name);
+  if (id === undefined || !ctx.containers.has(id)) return undefined;
+  const { record, status } = ctx.containers.get(id);
+  const { starting, removing } = status.get();
+  const untouched = stateOf(status.get()) === 'created' && !starting && !removing;
+  const same = record.sandboxId === sandboxId && isSameRequest(record.config, config);
+  return untouched && same ? id : undefined;
 }
 
 /** Unique within a pod: a restarted container has another attempt (SS-13). */

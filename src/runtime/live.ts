@@ -49,6 +49,12 @@ export class LiveContainers {
     live?.exited.reject(new CoracleError('NotFound', `container ${id} has been removed`));
   }
 
+  /** Resolves when none of those starts and removals is under way that are so now. */
+  async settled(): Promise<void> {
+    const live = [...this.#containers.values()];
+    await Promise.all(live.flatMap(({ starting, removal }) => [starting, removal]));
+  }
+
   /** To be called when the runtime closes: nobody here will learn of any exit. */
   close(): void {
     for (const { exited } of this.#containers.values()) {

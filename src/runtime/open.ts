@@ -13,6 +13,7 @@ import { readCgroupLayout } from './cgroup/index.ts';
 import { imagesOf } from './container-images.ts';
 import type { Logger, RuntimeContext, RuntimeOptions } from './context.ts';
 import { Creations } from './creations.ts';
+import { settledWithin } from './deferred.ts';
 import { diagnose } from './doctor.ts';
 import { EventBus } from './events.ts';
 import { readHostFacts } from './host-facts.ts';
@@ -23,6 +24,9 @@ import { CONTAINERS } from './paths.ts';
 import { recover } from './recover.ts';
 import { SeccompCache } from './seccomp-cache.ts';
 import { openStats } from './stats/open-stats.ts';
+
+/** How long what is under way may go on when a runtime is closed, ms. */
+const DRAIN_MS = 5_000;
 
 export const defaultOptions: RuntimeOptions = {
   root: '/var/lib/coracle',
@@ -65,7 +69,7 @@ export async function openRuntime(given: RuntimeOptions, log: Logger): Promise<R
     ctx.ready = true;
     return ctx;
   } catch (error) {
-    if (ctx) await closeRuntime(ctx);
+    if (ctx) await closeRuntime(ctx, 0);
     else {
       await store?.close();
       await lock.release();
@@ -127,13 +131,24 @@ async function assemble(
     monitors: new Monitors(),
     live: new LiveContainers(),
     creations: new Creations(),
+    draining: false,
     closing: false,
     ready: false,
   };
 }
 
-/** Lets go of everything, and of everyone who waits; pods that are not attached go on. */
-export async function closeRuntime(ctx: RuntimeContext): Promise<void> {
+/**
+ * Lets go of everything, and of everyone who waits; pods that are not attached go on.
+ *
+ * Nothing new begins from here on. What is under way may end for up to `drainMs` milliseconds; what
+ * then has not is left as a crash would leave it, for the next recovery: no start fails because its
+ * server ends.
+ */
+export async function closeRuntime(ctx: RuntimeContext, drainMs = DRAIN_MS): Promise<void> {
+  ctx.draining = true;
+  if (!(await settledWithin(underWay(ctx), drainMs))) {
+    ctx.log.warn({ drainMs }, 'what is under way is left to the next start');
+  }
   ctx.closing = true;
   ctx.monitors.closeAll();
   ctx.live.close();
@@ -148,4 +163,9 @@ export async function closeRuntime(ctx: RuntimeContext): Promise<void> {
     await ctx.store.close();
     await ctx.lock.release();
   }
+}
+
+async function underWay(ctx: RuntimeContext): Promise<void> {
+  const removals = ctx.sandboxes.list().map(({ removal }) => removal);
+  await Promise.allSettled([ctx.creations.drained(), ctx.live.settled(), ...removals]);
 }

@@ -6,6 +6,11 @@ import type { ContainerRecord } from '../store/types.ts';
 import type { RuntimeContext } from './context.ts';
 import type { PodMonitor } from './monitors.ts';
 
+/** Nothing new begins in a runtime that lets go: what its closing waits for would never end. */
+export function refuseWhileClosing(ctx: RuntimeContext): void {
+  if (ctx.draining) throw new CoracleError('Unavailable', 'the runtime is being closed');
+}
+
 /** The sandbox and its monitor, if containers may be made and started in it now (ST-10, CR-1). */
 export function requireReadySandbox(
   ctx: RuntimeContext,

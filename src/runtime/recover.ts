@@ -31,7 +31,7 @@ export async function recover(ctx: RuntimeContext): Promise<void> {
   await recoverStrays(ctx);
   await recoverNetwork(ctx);
   await removeOrphans(ctx);
-  await removeAttached(ctx);
+  await removeUnwanted(ctx);
 }
 
 /** Containers whose pod's record is lost: the pod cannot go on, they are there to be removed. */
@@ -53,14 +53,15 @@ async function recoverNetwork(ctx: RuntimeContext): Promise<void> {
 }
 
 /**
- * An attached pod goes with the program that made it, which is no more, since the root is ours;
- * its monitor may still be ending it. Nobody else will remove what is left.
+ * Pods that nobody will remove: one that never was ready, whose id nobody has been told (SB-2), and
+ * an attached one, which goes with the program that made it. That is no more, since the root is
+ * ours; its monitor may still be ending it.
  */
-async function removeAttached(ctx: RuntimeContext): Promise<void> {
+async function removeUnwanted(ctx: RuntimeContext): Promise<void> {
   for (const { record } of ctx.sandboxes.list()) {
-    if (!record.config.attached) continue;
+    if (!record.config.attached && record.monitorPid !== undefined) continue;
     await removeSandbox(ctx, record.id).catch((error: unknown) => {
-      ctx.log.error({ id: record.id, err: error }, 'an attached pod could not be removed');
+      ctx.log.error({ id: record.id, err: error }, 'an unwanted pod could not be removed');
     });
   }
 }

@@ -8,13 +8,16 @@ import type { Sandbox } from '../store/sandboxes.ts';
 import type { SandboxRecord } from '../store/types.ts';
 import { podCgroup } from './cgroup/index.ts';
 import type { RuntimeContext } from './context.ts';
+import { type Creation, isSameRequest } from './creations.ts';
 import { deferred } from './deferred.ts';
 import { now } from './events.ts';
 import { fromNative } from './native-failure.ts';
 import { exitDir, monitorSocket } from './paths.ts';
 import { writePodFiles } from './pod-files.ts';
 import { networkNeeds } from './pod-network.ts';
+import { refuseWhileClosing } from './preconditions.ts';
 import { releaseSandbox } from './release-sandbox.ts';
+import { removeSandbox } from './remove-sandbox.ts';
 import { checkRuntimeHandler } from './runtime-handlers.ts';
 import { limitPod } from './update-pod-resources.ts';
 import { requireUserNamespaces } from './user-namespace-check.ts';
@@ -23,6 +26,9 @@ import { watchMonitor } from './watch-monitor.ts';
 /**
  * Makes a pod sandbox: its record first, so that a crash leaves something to clean (SB-2), then
  * its monitor with the pod's namespaces, then its network, then READY. A failure undoes all of it.
+ *
+ * A second call for the same pod joins the first, and one that comes later, as after a restart,
+ * gets the id of what the first has made, as long as it is ready and empty (CR-18).
  */
 export async function runSandbox(
   ctx: RuntimeContext,
@@ -30,12 +36,67 @@ export async function runSandbox(
   handler = '',
   signal?: AbortSignal,
 ): Promise<string> {
+  refuseWhileClosing(ctx);
   checkRuntimeHandler('runtime_handler', handler);
-  const setup = sandboxSetup(config);
   requireUserNamespaces(ctx.host, config);
-  const needs = networkNeeds(config);
-  const id = newId();
   const name = sandboxName(config);
+  const abandoned = new AbortController();
+  const creation: Creation = {
+    sandboxId: '',
+    request: { config, handler },
+    find: () => findUntouched(ctx, name, config, handler),
+    make: async (clash) => {
+      if (!clash) await removeHalfMade(ctx, name);
+      return makeSandbox(ctx, name, config, handler, abandoned);
+    },
+    undo: (id) =>
+      removeSandbox(ctx, id).catch((error: unknown) => {
+        ctx.log.error({ id, err: error }, 'a pod whose creator has gone could not be undone');
+      }),
+    abandon: (reason) => abandoned.abort(reason),
+  };
+  return ctx.creations.run(`sandbox ${name}`, creation, signal);
+}
+
+/** What an identical request has made, where nothing has been made in it. */
+function findUntouched(
+  ctx: RuntimeContext,
+  name: string,
+  config: SandboxConfig,
+  handler: string,
+): string | undefined {
+  const sandbox = holderOf(ctx, name);
+  if (sandbox?.state !== 'ready' || sandbox.stopping || sandbox.removal) return undefined;
+  const { id, runtimeHandler, config: made } = sandbox.record;
+  const same = runtimeHandler === handler && isSameRequest(made, config);
+  const used = ctx.containers.list().some(({ record }) => record.sandboxId === id);
+  return same && !used ? id : undefined;
+}
+
+/** The sandbox that has a name, once it is recorded. */
+function holderOf(ctx: RuntimeContext, name: string): Sandbox | undefined {
+  const id = ctx.sandboxNames.holder(name);
+  return id !== undefined && ctx.sandboxes.has(id) ? ctx.sandboxes.get(id) : undefined;
+}
+
+/** One that never was ready, and could not be undone, has been told to nobody: it gives way. */
+async function removeHalfMade(ctx: RuntimeContext, name: string): Promise<void> {
+  const sandbox = holderOf(ctx, name);
+  if (!sandbox || sandbox.record.monitorPid !== undefined) return;
+  await removeSandbox(ctx, sandbox.record.id);
+}
+
+async function makeSandbox(
+  ctx: RuntimeContext,
+  name: string,
+  config: SandboxConfig,
+  handler: string,
+  abandoned: AbortController,
+): Promise<string> {
+  const setup = sandboxSetup(config);
+  const needs = networkNeeds(config);
+  const { signal } = abandoned;
+  const id = newId();
   ctx.sandboxNames.reserve(name, id);
   const record: SandboxRecord = {
     id,
@@ -50,7 +111,6 @@ export async function runSandbox(
   };
   let sandbox: Sandbox | undefined;
   const made = deferred<void>();
-  const abandoned = new AbortController();
   try {
     sandbox = await ctx.sandboxes.add(record);
     sandbox.making = { over: made.promise, abandon: () => abandoned.abort(stoppedMeanwhile(id)) };
@@ -75,7 +135,7 @@ export async function runSandbox(
           sandboxId: id,
           podPid: connection.pid,
           connection,
-          signal: signal ? AbortSignal.any([signal, abandoned.signal]) : abandoned.signal,
+          signal,
         })
       : { ips: [] };
     throwIfUnwanted(sandbox, signal);
@@ -87,9 +147,12 @@ export async function runSandbox(
     watchMonitor(ctx, sandbox, monitor);
     return id;
   } catch (error) {
-    await releaseSandbox(ctx, record).catch((cleanup: unknown) => {
-      ctx.log.error({ id, err: cleanup }, 'a failed sandbox left something behind');
-    });
+    // Of a runtime that has let go, the next recovery undoes it.
+    if (!ctx.closing) {
+      await releaseSandbox(ctx, record).catch((cleanup: unknown) => {
+        ctx.log.error({ id, err: cleanup }, 'a failed sandbox left something behind');
+      });
+    }
     throw fromNative(error, 'Internal');
   } finally {
     if (sandbox) sandbox.making = undefined;
@@ -97,8 +160,8 @@ export async function runSandbox(
   }
 }
 
-/** The caller has gone, or somebody stops the pod already: it may be seen from the start. */
-function throwIfUnwanted(sandbox: Sandbox, signal: AbortSignal | undefined): void {
+/** Its callers have gone, or somebody stops the pod already: it may be seen from the start. */
+function throwIfUnwanted(sandbox: Sandbox, signal: AbortSignal): void {
   throwIfAborted(signal);
   if (sandbox.stopping) throw stoppedMeanwhile(sandbox.record.id);
 }

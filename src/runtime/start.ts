@@ -6,7 +6,7 @@ import { deferred } from './deferred.ts';
 import { now } from './events.ts';
 import { monitorExit } from './exits.ts';
 import { fromNative } from './native-failure.ts';
-import { requireReadySandbox, requireRunningTarget } from './preconditions.ts';
+import { refuseWhileClosing, requireReadySandbox, requireRunningTarget } from './preconditions.ts';
 import { preparedPlan } from './prepare.ts';
 import { type ContainerIo, logStdio } from './stdio.ts';
 import { Task } from './task.ts';
@@ -21,13 +21,15 @@ const START_ERROR_REASON = 'StartError';
  * Marks it Starting, in memory; checks its sandbox (and PID target); opens its loggers and creates
  * the task; arms the exit wait; starts; persists pid and start time; only then hands the armed
  * wait to the exit monitor; announces. On any failure the task is killed and deleted and the
- * container is EXITED with code 128, reason StartError and the first error as its message.
+ * container is EXITED with code 128, reason StartError and the first error as its message; unless
+ * it is the runtime that has gone, which leaves the start to its recovery.
  */
 export async function startContainer(
   ctx: RuntimeContext,
   id: string,
   io?: ContainerIo,
 ): Promise<Task> {
+  refuseWhileClosing(ctx);
   const container = ctx.containers.get(id);
   markStarting(container);
   const started = deferred<void>();
@@ -47,7 +49,11 @@ export async function startContainer(
     ctx.events.emit('started', container.record.id, container.record.sandboxId);
     return task;
   } catch (error) {
-    throw await failStart(ctx, container, task, startError(error));
+    const first = startError(error);
+    // Let go of in the middle: no failure of the container, and the next recovery's to decide.
+    if (ctx.closing) task?.closePipes();
+    else await failStart(ctx, container, task, first);
+    throw first;
   } finally {
     container.status.update((status) => ({ ...status, starting: false }));
     const live = ctx.live.of(container.record.id);
@@ -95,7 +101,7 @@ async function failStart(
   container: Container,
   task: Task | undefined,
   error: CoracleError,
-): Promise<CoracleError> {
+): Promise<void> {
   const { id, sandboxId } = container.record;
   try {
     await task?.delete();
@@ -115,7 +121,6 @@ async function failStart(
   });
   ctx.live.of(id).exited.resolve();
   ctx.events.emit('stopped', id, sandboxId);
-  return error;
 }
 
 function startError(error: unknown): CoracleError {

@@ -15,14 +15,14 @@ export class NameRegistry {
   }
 
   /**
-   * Throws FailedPrecondition, reason NameReserved, if another id holds the name or the id holds
+   * Throws AlreadyExists, reason NameReserved, if another id holds the name or the id holds
    * another name. To reserve what one holds already is no error.
    */
   reserve(name: string, id: string): void {
     const holder = this.#holders.get(name);
     if (holder !== undefined && holder !== id) {
       throw new CoracleError(
-        'FailedPrecondition',
+        'AlreadyExists',
         `${this.#what} name ${JSON.stringify(name)} is reserved for ${holder}`,
         { reason: 'NameReserved' },
       );
@@ -30,7 +30,7 @@ export class NameRegistry {
     const held = this.#names.get(id);
     if (held !== undefined && held !== name) {
       throw new CoracleError(
-        'FailedPrecondition',
+        'AlreadyExists',
         `${this.#what} ${id} holds the name ${JSON.stringify(held)}, not ${JSON.stringify(name)}`,
         { reason: 'NameReserved' },
       );

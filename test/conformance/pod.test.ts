@@ -53,8 +53,8 @@ test('metadata, labels and annotations are kept in status and list', async () =>
 
 test('the same metadata cannot be run twice at a time (SB-1, SS-13)', async () => {
   const pod = await suite.pod();
-  await assert.rejects(suite.pod({ metadata: pod.config.metadata }), {
-    code: Code.FAILED_PRECONDITION,
+  await assert.rejects(suite.pod({ metadata: pod.config.metadata, labels: { another: 'one' } }), {
+    code: Code.ALREADY_EXISTS,
     details: /^NameReserved: /,
   });
   await suite.client.removePodSandbox({ podSandboxId: pod.id });

@@ -48,10 +48,15 @@ export class DirectRuntime {
     return createContainer(this.ctx, pod, containerConfig(change), signal);
   }
 
-  /** Closes it as a program does that ends, and opens it anew, after `meanwhile`. */
+  /** Closes it as a program does that ends at once, and opens it anew, after `meanwhile`. */
   async reopen(meanwhile: () => Promise<void> = async () => {}): Promise<void> {
-    await closeRuntime(this.ctx);
+    await closeRuntime(this.ctx, 0);
     await meanwhile();
+    await this.open();
+  }
+
+  /** Opens it anew, after it was closed. */
+  async open(): Promise<void> {
     this.ctx = await openIn(this.dir);
   }
 

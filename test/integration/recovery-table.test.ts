@@ -349,9 +349,9 @@ test('RC-1: a pod whose record is lost ends, its containers can be removed, and 
 test('RC-3, SB-12: names are reserved again after a restart, of pods and of containers', async () => {
   const config = podConfig();
   const pod = await runtime.pod(config);
-  await runtime.create(pod, { name: 'same' });
+  await runtime.create(pod, { name: 'same', command: ['other'] });
   await runtime.reopen();
-  const taken = { kind: 'FailedPrecondition', reason: 'NameReserved' };
+  const taken = { kind: 'AlreadyExists', reason: 'NameReserved' };
   await assert.rejects(runtime.pod(config), taken);
   await assert.rejects(runtime.create(pod, { name: 'same' }), taken);
   await assertClean();

@@ -164,10 +164,10 @@ test('SS-13: one holder of a name; released by name or id; rebuilt without faili
   names.reserve('web_0', 'a');
   names.reserve('web_0', 'a');
   assert.throws(() => names.reserve('web_0', 'b'), {
-    kind: 'FailedPrecondition',
+    kind: 'AlreadyExists',
     message: 'container name "web_0" is reserved for a',
   });
-  assert.throws(() => names.reserve('web_1', 'a'), { kind: 'FailedPrecondition' });
+  assert.throws(() => names.reserve('web_1', 'a'), { kind: 'AlreadyExists' });
   names.release('web_0');
   names.release('web_0');
   names.reserve('web_0', 'b');
