@@ -160,6 +160,7 @@ void handle_process(Monitor& monitor, Entry& entry) {
     return begin_exit(monitor, entry, status);
   }
   // It never ran: reaped and forgotten, before the answer lets the caller clean up after it.
+  if (!entry.exec) remove_exit_record(monitor.pod.exit_dir.get(), entry.id);
   reap(entry.process.pidfd);
   answer_failure(monitor, entry, status);
   release_entry(monitor, entry);

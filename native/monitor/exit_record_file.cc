@@ -22,26 +22,42 @@ uint32_t checksum_of(const ExitRecord& record) {
   return sum;
 }
 
+// Where a record is before it is whole.
+struct UnfinishedName {
+  explicit UnfinishedName(const char* id) {
+    const size_t size = strlen(id);
+    text[0] = '.';  // no id begins with a dot
+    memcpy(text + 1, id, size);
+    memcpy(text + 1 + size, ".new", 5);
+  }
+  char text[kMaxId + 8];
+};
+
+Fd open_unfinished(int directory, const UnfinishedName& name) {
+  return Fd(openat(directory, name.text, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+}
+
 }  // namespace
+
+void reserve_exit_record(int directory, const char* id) {
+  const Fd file = open_unfinished(directory, UnfinishedName(id));
+  static const uint8_t zeros[sizeof(ExitRecord)] = {};
+  if (file) (void)!write(file.get(), zeros, sizeof(zeros));
+}
 
 bool write_exit_record(int directory, const char* id, ExitRecord record) {
   record.checksum = checksum_of(record);
-  char temporary[kMaxId + 8];
-  const size_t size = strlen(id);
-  temporary[0] = '.';  // no id begins with a dot
-  memcpy(temporary + 1, id, size);
-  memcpy(temporary + 1 + size, ".new", 5);
-  Fd file(
-      openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (file.get() < 0) return false;
-  const bool written = sys::failpoint("exit-record.write") == 0 &&
-                       write(file.get(), &record, sizeof(record)) == sizeof(record) &&
-                       sys::failpoint("exit-record.rename") == 0 &&
-                       renameat(directory, temporary, directory, id) == 0;
-  if (!written) unlinkat(directory, temporary, 0);
-  return written;
+  const UnfinishedName name(id);
+  const Fd file = open_unfinished(directory, name);
+  return file && sys::failpoint("exit-record.write") == 0 &&
+         write(file.get(), &record, sizeof(record)) == sizeof(record) &&
+         sys::failpoint("exit-record.rename") == 0 &&
+         renameat(directory, name.text, directory, id) == 0;
 }
 
-void remove_exit_record(int directory, const char* id) { unlinkat(directory, id, 0); }
+void remove_exit_record(int directory, const char* id) {
+  // Of one that was never written there is what was reserved for it.
+  if (unlinkat(directory, id, 0) != 0) unlinkat(directory, UnfinishedName(id).text, 0);
+}
 
 }  // namespace coracle

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "native/monitor/cgroup_kill.h"
+#include "native/monitor/exit_record_file.h"
 #include "native/monitor/monitor.h"
 #include "native/monitor/reply.h"
 
@@ -73,6 +74,8 @@ void handle_launch(Monitor& monitor, const PendingReply& from, Message& message)
     monitor.entries.remove(entry);
     return reply_error(monitor, from, error.code, error.step, error.path);
   }
+  // While the child prepares itself, so that it costs the launch nothing.
+  if (!entry->exec) reserve_exit_record(monitor.pod.exit_dir.get(), entry->id);
   watch_process(monitor, *entry);
   watch_streams(monitor, *entry);
 }

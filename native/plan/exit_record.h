@@ -1,7 +1,8 @@
 // The exit record: how a process ended, on the state tmpfs, written before it is reaped.
 //
-// One file a container, `<state>/pods/<pod>/exits/<id>` (execs leave none), replaced by rename.
-// TypeScript reads it in src/runtime/exit-record.ts when the monitor itself is gone.
+// One file a container, `<state>/pods/<pod>/exits/<id>` (execs leave none), renamed to that from
+// `.<id>.new`, whose space is taken at the launch. TypeScript reads it in
+// src/runtime/exit-record.ts when the monitor itself is gone.
 #ifndef CORACLE_NATIVE_PLAN_EXIT_RECORD_H_
 #define CORACLE_NATIVE_PLAN_EXIT_RECORD_H_
 

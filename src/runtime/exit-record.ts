@@ -14,11 +14,18 @@ export interface ExitRecord {
 const MAGIC = 0x54495845;
 const SIZE = 48;
 
-/** Reads the record of a container; undefined where there is none or it is damaged. */
+/**
+ * Reads the record of a container; undefined where there is none or it is damaged. A monitor that
+ * died just before it gave the record its name has left it whole under the other one.
+ */
 export async function readExitRecord(dir: string, id: string): Promise<ExitRecord | undefined> {
+  return (await read(join(dir, id))) ?? (await read(join(dir, `.${id}.new`)));
+}
+
+async function read(path: string): Promise<ExitRecord | undefined> {
   try {
     await failpoint('exit-record.read');
-    return decodeExitRecord(await readFile(join(dir, id)));
+    return decodeExitRecord(await readFile(path));
   } catch {
     return undefined;
   }

@@ -22,7 +22,9 @@ export async function releaseContainer(
     ...removeOps(ctx.cgroups, record.cgroupPath),
     { op: 'removeTree', path: join(ctx.options.root, snapshotDir(id)) },
   ]);
-  await rm(join(exitDir(ctx.options, sandboxId), id), { force: true });
+  for (const name of [id, `.${id}.new`]) {
+    await rm(join(exitDir(ctx.options, sandboxId), name), { force: true });
+  }
   await ctx.containers.remove(id);
   for (const imageId of imagesOf(record)) ctx.images.release(imageId, id);
   ctx.containerNames.releaseId(id);

@@ -1,7 +1,15 @@
 /** G-5: a runtime whose disk is full, from the pod to its record. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  rmdirSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -88,5 +96,28 @@ test('G-5, EX-3: with a full disk containers exit, stop and go, and what is reco
   await runtime.reopen();
   assert.deepEqual([stateOf(status(kept)), status(kept).exitCode], ['exited', 5]);
   assert.equal(runtime.ctx.containers.has(ending), false);
+  await removeSandbox(runtime.ctx, pod);
+});
+
+test('G-10: an exit on a full disk is known though server and monitor die over it', {
+  skip,
+}, async (t) => {
+  const { disk, runtime } = await onSmallDisk(t);
+  const pod = await runtime.pod();
+  const ends = ['sh', '-c', 'while ! test -e /dev/shm/over; do sleep 0.02; done; exit 5'];
+  const id = await runtime.create(pod, { command: ends });
+  await startContainer(runtime.ctx, id);
+  const { pid } = runtime.ctx.containers.get(id).status.get();
+  const monitor = runtime.ctx.monitors.get(pod).connection.pid;
+  fill(disk);
+  await runtime.reopen(async () => {
+    // What the monitor will not do any more is announce the exit, or write the record again.
+    closeSync(openSync(`/proc/${pid}/root/dev/shm/over`, 'w'));
+    while (existsSync(`/proc/${pid}`)) await sleep(5);
+    process.kill(monitor, 'SIGKILL');
+  });
+  const { exitCode, reason } = runtime.ctx.containers.get(id).status.get();
+  assert.deepEqual([exitCode, reason], [5, 'Error']);
+  rmSync(join(disk, 'filler'));
   await removeSandbox(runtime.ctx, pod);
 });
