@@ -63,10 +63,14 @@ void handle_event(Monitor& monitor, const epoll_event& event) {
   }
 }
 
+}  // namespace
+
 // Control first, then at most one chunk of data.
-void turn(Monitor& monitor) {
+void turn(Monitor& monitor, int longest) {
+  int wait = wait_time(monitor);
+  if (longest >= 0 && (wait < 0 || wait > longest)) wait = longest;
   epoll_event events[kEventsPerTurn];
-  const int count = epoll_wait(monitor.epoll.get(), events, kEventsPerTurn, wait_time(monitor));
+  const int count = epoll_wait(monitor.epoll.get(), events, kEventsPerTurn, wait);
   if (count == 0 && monitor.retry_at == 0) monitor.buffers.release();
   bool data = false;
   for (int place = 0; place < count; ++place) {
@@ -81,8 +85,6 @@ void turn(Monitor& monitor) {
   continue_shutdown(monitor);
 }
 
-}  // namespace
-
 bool open_monitor(Monitor& monitor, int listener, const char* pod_id) {
   monitor.pod_id = pod_id;
   monitor.listener.reset(listener);
@@ -95,7 +97,7 @@ bool open_monitor(Monitor& monitor, int listener, const char* pod_id) {
 }
 
 void run(Monitor& monitor) {
-  while (!monitor.done) turn(monitor);
+  while (!monitor.done) turn(monitor, -1);
   // The last answer may still be queued.
   const uint64_t until = monotonic_ns() + kNanosPerSecond;
   for (Connection& connection : monitor.connections) {

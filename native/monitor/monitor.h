@@ -56,6 +56,9 @@ struct Monitor {
 
 // ---- loop.cc
 bool open_monitor(Monitor& monitor, int listener, const char* pod_id);
+// Waits for events, no longer than `longest` ms unless that is negative, and handles them.
+void turn(Monitor& monitor, int longest);
+// Turns until the monitor is done.
 void run(Monitor& monitor);
 
 // ---- watch.cc: descriptors in the epoll sets. Unwatch before closing: a parked child may hold a
