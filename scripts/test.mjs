@@ -1,21 +1,14 @@
 // Runs the test suites and ends with one line of totals; fails if anything failed.
 //
-//     node scripts/test.mjs [check] [unit] [native] [integration]      default: all, in this order
+//     node scripts/test.mjs [check] [unit] [native] [integration] [torture]
+//
+// By default all, in this order.
 //
 // Suites that need root or tools skip themselves and say why; so does this script.
-import { spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { apart } from './apart.mjs';
 import { filesBelow, has, heading, root, run } from './run-step.mjs';
 
 /** The longest that one test file may take, ms. */
@@ -137,29 +130,28 @@ async function native() {
   if (left > 0) skipped('native tests: root is needed, and busybox', left);
 }
 
-/** The cgroups of the integration tests are below one of this name, in each hierarchy. */
-const CGROUP = `coracle-test-${randomBytes(4).toString('hex')}`;
-const APART = [
-  ...['unshare', '--net', '--pid', '--fork', '--kill-child', '--mount-proc'],
-  ...['sh', 'scripts/apart.sh', CGROUP],
-];
+/** A place apart from the host; undefined where there can be none, for which `what` is skipped. */
+function placeFor(what) {
+  const place = apart();
+  const reason = place.cannotRun();
+  place.remove();
+  if (reason === undefined) return place;
+  console.log(`skipped: ${reason}`);
+  count({ skipped: 1 });
+  skipped(`${what}: ${reason}`);
+  return undefined;
+}
 
 async function integration() {
-  const reason = process.getuid() === 0 ? cannotRun([...APART, 'true']) : 'root is needed';
-  removeCgroups();
-  if (reason !== undefined) {
-    console.log(`skipped: ${reason}`);
-    count({ skipped: 1 });
-    skipped(`all integration tests: ${reason}`);
-    return;
-  }
+  const place = placeFor('all integration tests');
+  if (!place) return;
   if (distFresh()) process.env.CORACLE_TEST_CLI = 'dist';
   // One file at a time: they share cgroups, mounts, network and processes.
   const folders = ['test/integration', 'test/conformance', 'test/fault'];
   try {
-    await nodeTests(folders, ['--test-concurrency=1'], APART);
+    await nodeTests(folders, ['--test-concurrency=1'], place.command);
   } finally {
-    removeCgroups();
+    place.remove();
   }
 }
 
@@ -170,29 +162,11 @@ function distFresh() {
   return built !== undefined && !filesBelow('src', ['.ts']).some(changed);
 }
 
-/** Removes the cgroups of the integration tests, whose processes have ended with their namespace. */
-function removeCgroups() {
-  const hierarchies = readFileSync('/proc/self/mountinfo', 'utf8').matchAll(
-    /^(?:\S+ ){4}(\S+) .* - cgroup2? /gm,
-  );
-  for (const [, mountPoint] of hierarchies) {
-    const top = join(mountPoint, CGROUP);
-    if (existsSync(top)) removeCgroup(top);
-  }
-}
-
-function removeCgroup(dir) {
-  for (const entry of readdirSync(dir, { withFileTypes: true })) {
-    if (entry.isDirectory()) removeCgroup(join(dir, entry.name));
-  }
-  rmdirSync(dir);
-}
-
-/** Why a command fails, if it does. */
-function cannotRun([command, ...args]) {
-  const { status, stderr, error } = spawnSync(command, args, { cwd: root, encoding: 'utf8' });
-  if (error) return error.message;
-  return status === 0 ? undefined : stderr.trim() || `${command}: exit status ${status}`;
+/** Random pods against a model, for two minutes; counts as one test. */
+async function torture() {
+  if (!placeFor('torture')) return;
+  const { status } = await run(process.execPath, ['scripts/torture.mjs', '--minutes', '2']);
+  count(status === 0 ? { passed: 1 } : { failed: 1 });
 }
 
 const stages = {
@@ -200,6 +174,7 @@ const stages = {
   unit: () => nodeTests(['test/unit', 'test/types'], []),
   native,
   integration,
+  torture,
 };
 
 const asked = process.argv.slice(2);
