@@ -23,12 +23,14 @@ const dataSync = promisify(fdatasync);
 
 /** A file of frames that is written from the start, over what is no longer needed. */
 export class JournalFile {
+  readonly path: string;
   readonly found: readonly PlacedFrame[];
   readonly #fd: number;
   #end = 0;
   #size = 0;
 
   constructor(path: string) {
+    this.path = path;
     this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
     this.found = decodeFrames(readFileSync(path));
   }
@@ -43,12 +45,14 @@ export class JournalFile {
   }
 
   /**
-   * Keeps the frames up to `sequence` and wipes the rest, durably: a frame that was passed over
+   * Keeps the frames after `applied` and up to `sequence`, and wipes the rest, durably: a frame that was passed over
    * must not be taken for the successor of one that is written now, whichever the disk gets first.
    */
   keepUntil(sequence: number, applied: number): void {
-    const kept = this.found.filter((frame) => frame.sequence <= sequence).at(-1);
-    this.#end = kept === undefined || kept.sequence <= applied ? 0 : kept.end;
+    const kept = this.found.filter(
+      (frame) => frame.sequence > applied && frame.sequence <= sequence,
+    );
+    this.#end = kept.at(-1)?.end ?? 0;
     this.#size = fstatSync(this.#fd).size;
     writeAll(this.#fd, Buffer.alloc(Math.max(0, this.#size - this.#end)), this.#end);
     try {

@@ -1,7 +1,11 @@
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { CoracleError } from '../errors.ts';
 import type { Backend, Change } from './backend.ts';
+import { syncPath } from './engine.ts';
 import { JournalFile } from './journal-file.ts';
+import { seal, unseal } from './seal.ts';
+import type { StoreProblem } from './store.ts';
 
 /** The engine's key for the sequence number of the last commit that it holds. */
 const APPLIED = '\u0001journal';
@@ -24,9 +28,12 @@ interface Pending {
  *
  * Two files take turns: while the engine takes what one holds, new commits go to the other, so that
  * neither grows without end. After a loss of power the engine is intact at some commit, and what
- * the files hold beyond it is taken as far as it is whole and without gaps.
+ * the files hold beyond it is taken as far as it is whole and without gaps. A gap among commits that
+ * were durable is no loss of power but damage: what comes after it is taken, and the gap is told.
  */
 export class Journal implements Backend {
+  /** What of the files could not be read. */
+  readonly problems: StoreProblem[] = [];
   readonly #engine: Backend;
   #current: JournalFile;
   #other: JournalFile;
@@ -41,22 +48,30 @@ export class Journal implements Backend {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /** The files `journal.0` and `journal.1` of `directory`. Throws what open(2), write(2) do. */
-  constructor(directory: string, engine: Backend) {
+  /**
+   * The files `journal.0` and `journal.1` of `directory`. An engine that is `incomplete` may have
+   * lost commits that it once had: then whatever the files have is better than nothing. Throws what
+   * open(2), write(2) do.
+   */
+  constructor(directory: string, engine: Backend, incomplete = false) {
     this.#engine = engine;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     this.#current = new JournalFile(join(directory, 'journal.0'));
     this.#other = new JournalFile(join(directory, 'journal.1'));
     this.#applied = this.#readApplied();
     this.#sequence = this.#applied;
-    this.#durable = this.#applied;
-    this.#replay();
-    for (const path of [directory, dirname(directory)]) syncDirectory(path);
+    this.#replay(incomplete);
+    // What was kept has been synced.
+    this.#durable = this.#sequence;
+    // The names of new files and directories are durable, too (SS-10).
+    const root = dirname(directory);
+    for (const path of [directory, root, dirname(root)]) syncPath(path);
   }
 
   *load(prefix: string): Iterable<[string, Buffer]> {
     for (const [key, value] of this.#engine.load(prefix)) {
-      if (!this.#pending.has(key)) yield [key, value];
+      // A value whose seal is broken is left for whoever decodes it to find out.
+      if (!this.#pending.has(key)) yield [key, unseal(key, value)?.value ?? value];
     }
     for (const [key, { value }] of this.#pending) {
       if (value !== undefined && key.startsWith(prefix)) yield [key, value];
@@ -65,7 +80,7 @@ export class Journal implements Backend {
 
   async commit(changes: readonly Change[]): Promise<void> {
     const sequence = this.#sequence + 1;
-    this.#current.append({ sequence, changes });
+    this.#current.append({ sequence, durable: this.#durable, changes });
     this.#accept(sequence, changes);
     if (this.#current.length > CROWDED) this.#drain().catch(() => this.#drainIn(GATHER));
     else this.#drainIn(GATHER);
@@ -79,6 +94,11 @@ export class Journal implements Backend {
       });
       await this.#syncing;
     }
+  }
+
+  /** Resolves when the engine has all that was committed, and the files are not needed. */
+  async drained(): Promise<void> {
+    while (this.#applied < this.#sequence) await this.#drain();
   }
 
   async close(): Promise<void> {
@@ -96,18 +116,33 @@ export class Journal implements Backend {
     for (const { key, value } of changes) this.#pending.set(key, { sequence, value });
   }
 
-  #replay(): void {
+  #replay(incomplete: boolean): void {
     const files = [this.#current, this.#other];
     const frames = files
       .flatMap((file) => file.found.map((frame) => ({ file, ...frame })))
       .sort((a, b) => a.sequence - b.sequence);
+    const durable = Math.max(...frames.map((frame) => frame.durable), 0);
     for (const { file, sequence, changes } of frames) {
-      if (sequence !== this.#sequence + 1) continue;
+      const next = this.#sequence + 1;
+      if (sequence < next) continue;
+      if (sequence > next) {
+        if (durable < next && !incomplete) break;
+        this.#lost(file, next, sequence - 1);
+      }
       this.#accept(sequence, changes);
       if (file !== this.#current) [this.#current, this.#other] = [file, this.#current];
     }
+    if (this.#sequence < durable) this.#lost(this.#current, this.#sequence + 1, durable);
+    // A number that a lost commit had is not given away again.
+    this.#sequence = Math.max(this.#sequence, durable);
     for (const file of files) file.keepUntil(this.#sequence, this.#applied);
     if (this.#pending.size > 0) this.#drainIn(0);
+  }
+
+  #lost(file: JournalFile, from: number, to: number): void {
+    const what = from === to ? `commit ${from} is` : `commits ${from} to ${to} are`;
+    const error = new CoracleError('DataLoss', `${file.path}: ${what} damaged or missing`);
+    this.problems.push({ table: '', key: file.path, outcome: 'lost', error });
   }
 
   /**
@@ -136,8 +171,11 @@ export class Journal implements Backend {
   async #apply(): Promise<void> {
     const sequence = this.#sequence;
     if (this.#other.empty) [this.#current, this.#other] = [this.#other, this.#current];
-    const changes: Change[] = [...this.#pending].map(([key, { value }]) => ({ key, value }));
-    changes.push({ key: APPLIED, value: Buffer.from(String(sequence)) });
+    const changes: Change[] = [...this.#pending].map(([key, pending]) => ({
+      key,
+      value: pending.value && seal(key, pending.sequence, pending.value),
+    }));
+    changes.push({ key: APPLIED, value: seal(APPLIED, sequence, Buffer.from(String(sequence))) });
     await this.#engine.commit(changes);
     await this.#engine.flushed();
     this.#applied = sequence;
@@ -159,20 +197,15 @@ export class Journal implements Backend {
     }, ms).unref();
   }
 
+  /** An engine that has lost the number still has the commits that its values came with. */
   #readApplied(): number {
+    let latest = 0;
     for (const [key, value] of this.#engine.load(APPLIED)) {
-      if (key === APPLIED) return Number(value.toString());
+      if (key === APPLIED) return Number(unseal(key, value)?.value ?? 0);
     }
-    return 0;
-  }
-}
-
-/** The names of new files are durable, too (SS-10). */
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
+    for (const [key, value] of this.#engine.load('')) {
+      latest = Math.max(latest, unseal(key, value)?.sequence ?? 0);
+    }
+    return latest;
   }
 }

@@ -33,6 +33,10 @@ export class LmdbBackend implements Backend {
       path: directory,
       noSubdir: false,
       encoding: 'binary',
+      // A commit that has resolved is durable, and its file whole whenever the power fails: pages
+      // are synced before the meta page that leads to them is written. With overlapping syncs, the
+      // default, a file that is reopened after a kill is not (docs/decisions/0005).
+      overlappingSync: false,
       // A commit starts when it is asked for, not at the end of the turn of the event loop.
       eventTurnBatching: false,
     });

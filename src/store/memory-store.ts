@@ -3,10 +3,10 @@ import { failpoint } from '../failpoint.ts';
 import type { Backend, Change } from './backend.ts';
 import { decodeRecord, encodeRecord, jsonCodec, UnknownVersionError } from './codec.ts';
 import { deepFreeze } from './frozen.ts';
+import { QUARANTINE, quarantineRow } from './quarantine.ts';
 import type { Store, StoreProblem } from './store.ts';
 import type { Codec, Sync, Table } from './table.ts';
 
-const QUARANTINE = 'quarantine';
 const TABLE_NAME = /^[a-z][a-z0-9-]*$/;
 /** LMDB takes keys of up to 1978 bytes; table name and separator are part of them. */
 const KEY_LIMIT = 1800;
@@ -15,14 +15,6 @@ interface Batch {
   readonly changes: Change[];
   readonly publish: (() => void)[];
   readonly done: Promise<void>;
-}
-
-interface Quarantined {
-  table: string;
-  key: string;
-  error: string;
-  /** Base64 of the record's bytes. */
-  bytes: string;
 }
 
 /** Tables as maps in memory over any Backend. */
@@ -35,9 +27,18 @@ export class MemoryStore implements Store {
   #open: Batch | undefined;
   #closed = false;
 
-  constructor(backend: Backend, onProblem: (problem: StoreProblem) => void = () => {}) {
+  /** `met` is what was wrong before there were tables to open. */
+  constructor(
+    backend: Backend,
+    onProblem: (problem: StoreProblem) => void = () => {},
+    met: readonly StoreProblem[] = [],
+  ) {
     this.#backend = backend;
     this.#onProblem = onProblem;
+    for (const problem of met) {
+      this.problems.push(problem);
+      onProblem(problem);
+    }
   }
 
   table<T>(name: string, codec: Codec<T> = jsonCodec<T>()): Table<T> {
@@ -129,19 +130,10 @@ export class MemoryStore implements Store {
     const problem: StoreProblem = { table, key, outcome, error };
     this.problems.push(problem);
     if (outcome === 'quarantined' && table !== QUARANTINE) {
-      const row: Quarantined = {
-        table,
-        key,
-        error: error.message,
-        bytes: bytes.toString('base64'),
-      };
       // On a full disk the record stays where it is and is met again at the next start.
       this.#backend
         .commit([
-          {
-            key: `${QUARANTINE}/${table}/${key}`,
-            value: encodeRecord(jsonCodec<Quarantined>(), row),
-          },
+          quarantineRow({ table, key, error: error.message, bytes }),
           { key: `${table}/${key}`, value: undefined },
         ])
         .catch(() => {});

@@ -1,16 +1,20 @@
 import type { CoracleError } from '../errors.ts';
 import type { Codec, Sync, Table } from './table.ts';
 
-/** A record that could not be read when its table was opened. */
+/** A record that could not be read when its table was opened, or a file when the store was. */
 export interface StoreProblem {
+  /** Empty where it is a file. */
   readonly table: string;
+  /** A record's key, or a file's path. */
   readonly key: string;
   /**
    * `quarantined`: damaged, moved aside into the table `quarantine`. `kept`: written by another
    * version of the program; left in place, where that version will find it, but invisible.
+   * `rebuilt`: a damaged file, in whose place is a new one with what of it is whole. `lost`: a part
+   * of a file that cannot be read, and which nothing else has.
    */
-  readonly outcome: 'quarantined' | 'kept';
-  /** DataLoss, naming table and key. */
+  readonly outcome: 'quarantined' | 'kept' | 'rebuilt' | 'lost';
+  /** DataLoss, naming table and key, or the file. */
   readonly error: CoracleError;
 }
 

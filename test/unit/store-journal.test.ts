@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import type { Change } from '../../src/store/backend.ts';
 import { Journal } from '../../src/store/journal.ts';
 import { decodeFrames, encodeFrame } from '../../src/store/journal-frame.ts';
+import { unseal } from '../../src/store/seal.ts';
 import { diskFull, FaultyBackend, scratch } from '../helpers/store.ts';
 
 const put = (key: string, value: string): Change => ({ key, value: Buffer.from(value) });
@@ -15,6 +16,9 @@ const contents = (journal: Journal): Record<string, string> =>
       .map(([k, v]) => [k, v.toString()] as const)
       .filter(([k]) => k[0] !== '\u0001'),
   );
+
+const valueIn = (engine: FaultyBackend, key: string) =>
+  unseal(key, engine.entries.get(key) ?? Buffer.alloc(0))?.value.toString();
 
 test('a commit is there after a death before the engine has it', async (t) => {
   const dir = scratch(t);
@@ -33,8 +37,8 @@ test('a commit is there after a death before the engine has it', async (t) => {
   assert.deepEqual(contents(next), { a: '3' });
   await next.commit([put('c', '4')]);
   await next.close();
-  assert.equal(engine.entries.get('a')?.toString(), '3');
-  assert.equal(engine.entries.get('c')?.toString(), '4');
+  assert.equal(valueIn(engine, 'a'), '3');
+  assert.equal(valueIn(engine, 'c'), '4');
 });
 
 test('loss of power: a torn frame ends the journal, and nothing after it comes back later', async (t) => {
@@ -57,6 +61,53 @@ test('loss of power: a torn frame ends the journal, and nothing after it comes b
   await second.close();
   const third = new Journal(dir, engine);
   assert.deepEqual(contents(third), { k1: 'v1', k2: 'w2' });
+  await third.close();
+});
+
+test('a damaged commit that was durable is told, and costs no other', async (t) => {
+  const dir = scratch(t);
+  const engine = new FaultyBackend();
+  engine.failCommit = diskFull;
+  const first = new Journal(dir, engine);
+  for (const n of [1, 2, 3]) await first.commit([put(`k${n}`, `v${n}`)]);
+  await first.flushed();
+  await first.commit([put('k4', 'v4')]);
+  await first.close();
+  const path = join(dir, 'journal.0');
+  const whole = readFileSync(path);
+  const [start = 0, end = 0] = decodeFrames(whole).map((frame) => frame.end);
+  for (let at = start; at < end; at += 1) {
+    const file = Buffer.from(whole);
+    file[at] = (file[at] ?? 0) ^ 0x10;
+    writeFileSync(path, file);
+    const next = new Journal(dir, engine);
+    assert.deepEqual(contents(next), { k1: 'v1', k3: 'v3', k4: 'v4' }, `byte ${at}`);
+    assert.deepEqual(
+      next.problems.map(({ key, outcome }) => [key, outcome]),
+      [[path, 'lost']],
+    );
+    assert.match(next.problems[0]?.error.message ?? '', /journal\.0: commit 2 is damaged/);
+    await next.close();
+  }
+});
+
+test('an engine that has lost commits gets what the files still have', async (t) => {
+  const dir = scratch(t);
+  const engine = new FaultyBackend();
+  const first = new Journal(dir, engine);
+  for (const n of [1, 2, 3]) await first.commit([put(`k${n}`, `v${n}`)]);
+  await first.drained();
+  await first.commit([put('k1', 'w1')]);
+  await first.close();
+  engine.entries.clear();
+  const next = new Journal(dir, engine, true);
+  // The first file was written over: of what was in it, the rest is there.
+  assert.deepEqual(contents(next), { k1: 'w1', k2: 'v2', k3: 'v3' });
+  await next.drained();
+  await next.close();
+  const third = new Journal(dir, engine);
+  assert.deepEqual(contents(third), { k1: 'w1', k2: 'v2', k3: 'v3' });
+  assert.deepEqual(third.problems, []);
   await third.close();
 });
 
@@ -121,11 +172,11 @@ test('a frame comes back as it was written', () => {
     ),
   });
   fc.assert(
-    fc.property(fc.array(change), fc.nat(), (changes, sequence) => {
-      const bytes = encodeFrame({ sequence, changes });
+    fc.property(fc.array(change), fc.nat(), fc.nat(), (changes, sequence, durable) => {
+      const bytes = encodeFrame({ sequence, durable, changes });
       const clean = changes.map(({ key, value }) => ({ key: Buffer.from(key).toString(), value }));
       const [frame] = decodeFrames(Buffer.concat([bytes, Buffer.alloc(64)]));
-      assert.deepEqual(frame, { sequence, changes: clean, end: bytes.length });
+      assert.deepEqual(frame, { sequence, durable, changes: clean, end: bytes.length });
       for (const cut of [1, bytes.length - 1]) {
         assert.deepEqual(decodeFrames(bytes.subarray(0, cut)), []);
       }
