@@ -5,6 +5,7 @@ import { newId } from '../store/ids.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
 import type { ContainerRecord } from '../store/types.ts';
 import { cgroupDirs, createOps, deviceProgramRules } from './cgroup/index.ts';
+import { refusedLimit } from './cgroup/refused-limit.ts';
 import { imagesOf } from './container-images.ts';
 import type { RuntimeContext } from './context.ts';
 import { type Creation, isSameRequest } from './creations.ts';
@@ -80,7 +81,7 @@ async function create(
         ctx.log.error({ id, err: cleanup }, 'a failed create left something behind');
       });
     }
-    throw fromNative(error, 'Internal');
+    throw fromNative(refusedLimit(ctx.cgroups, error), 'Internal');
   }
   ctx.events.emit('created', id, sandbox.record.id);
   return id;

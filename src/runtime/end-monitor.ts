@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { CoracleError } from '../errors.ts';
 import type { RuntimeContext } from './context.ts';
 import { settledWithin } from './deferred.ts';
+import { killByPid } from './kill-by-pid.ts';
 import type { PodMonitor } from './monitors.ts';
 import { monitorSocket } from './paths.ts';
 
@@ -9,8 +9,6 @@ import { monitorSocket } from './paths.ts';
 const SHUTDOWN_MS = 10_000;
 /** How long a killed one may take to be gone, ms. */
 const KILL_MS = 1_000;
-
-const SIGKILL = 9;
 
 /**
  * Ends a sandbox's monitor, and with it every process and namespace of the pod; also one that a
@@ -25,7 +23,8 @@ export async function endMonitor(ctx: RuntimeContext, sandboxId: string): Promis
   const ended = monitor.connection.shutdown().catch(() => {});
   if (!(await settledWithin(Promise.all([ended, monitor.closed]), SHUTDOWN_MS))) {
     ctx.log.error({ id: sandboxId }, 'the monitor of a pod does not end and is killed');
-    await kill(ctx, monitor);
+    // While the connection is open the process lives, so that its pid is still its own.
+    killByPid(ctx, monitor.connection.pid);
     if (!(await settledWithin(monitor.closed, KILL_MS))) {
       throw new CoracleError('Unavailable', `the monitor of sandbox ${sandboxId} does not end`);
     }
@@ -40,17 +39,5 @@ function reconnect(ctx: RuntimeContext, sandboxId: string): PodMonitor | undefin
     return ctx.monitors.add(sandboxId, connection);
   } catch {
     return undefined;
-  }
-}
-
-/** While the connection is open the process lives, so that its pid is still its own. */
-async function kill(ctx: RuntimeContext, { connection }: PodMonitor): Promise<void> {
-  try {
-    const stat = await readFile(`/proc/${connection.pid}/stat`, 'utf8');
-    // Fields 3 and on follow the name's closing parenthesis; the start time is field 22.
-    const startTicks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '0';
-    ctx.addon.killProcess(connection.pid, BigInt(startTicks), SIGKILL);
-  } catch (error) {
-    ctx.log.warn({ pid: connection.pid, err: error }, 'a monitor could not be killed');
   }
 }

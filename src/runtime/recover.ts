@@ -13,6 +13,7 @@ import { exitDir, monitorSocket } from './paths.ts';
 import { livePod } from './pod-network.ts';
 import { removeSandbox } from './remove-sandbox.ts';
 import { sandboxStopped } from './sandbox-stopped.ts';
+import { endStrayMonitors } from './stray-monitors.ts';
 import { resumeUpdate } from './update-resources.ts';
 import { watchMonitor } from './watch-monitor.ts';
 
@@ -28,6 +29,7 @@ const ATTACH_VERSION = 2;
  */
 export async function recover(ctx: RuntimeContext): Promise<void> {
   await Promise.all(ctx.sandboxes.list().map((sandbox) => recoverSandbox(ctx, sandbox)));
+  await endStrayMonitors(ctx);
   await recoverStrays(ctx);
   await recoverNetwork(ctx);
   await removeOrphans(ctx);

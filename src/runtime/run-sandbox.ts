@@ -7,6 +7,7 @@ import { newId } from '../store/ids.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
 import type { SandboxRecord } from '../store/types.ts';
 import { podCgroup } from './cgroup/index.ts';
+import { refusedLimit } from './cgroup/refused-limit.ts';
 import type { RuntimeContext } from './context.ts';
 import { type Creation, isSameRequest } from './creations.ts';
 import { deferred } from './deferred.ts';
@@ -153,7 +154,7 @@ async function makeSandbox(
         ctx.log.error({ id, err: cleanup }, 'a failed sandbox left something behind');
       });
     }
-    throw fromNative(error, 'Internal');
+    throw fromNative(refusedLimit(ctx.cgroups, error), 'Internal');
   } finally {
     if (sandbox) sandbox.making = undefined;
     made.resolve();

@@ -1,13 +1,14 @@
 /** What a crash leaves behind, and monitors that do not answer. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, rmdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { cgroupDirs } from '../../src/runtime/cgroup/index.ts';
 import { keepAlive } from '../../src/runtime/deferred.ts';
 import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
 import { startContainer } from '../../src/runtime/start.ts';
 import { stateOf } from '../../src/store/container-status.ts';
+import { openStore } from '../../src/store/open.ts';
 import { DirectRuntime, gate } from '../helpers/direct-runtime.ts';
 import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 
@@ -30,6 +31,17 @@ async function assertClean(): Promise<void> {
     await removeSandbox(runtime.ctx, record.id);
   }
   assert.deepEqual(await settledLeaks(clean, { dirs: dirs(), pid: process.pid }), {});
+}
+
+/** Takes records out of the store of a runtime that is closed. */
+async function forget(lost: { sandboxes: string[]; containers: string[] }): Promise<void> {
+  const store = await openStore(runtime.ctx.options.root);
+  for (const id of lost.sandboxes) await store.table('sandboxes').remove(id);
+  for (const id of lost.containers) {
+    await store.table('containers').remove(id);
+    await store.table('container-status').remove(id);
+  }
+  await store.close();
 }
 
 /** A zombie has ended. */
@@ -88,6 +100,50 @@ test('RC-5: what a crash leaves of a container being created goes, its cgroup to
   await removeSandbox(runtime.ctx, pod);
   // The parent is its maker's to remove: rmdir refuses where anything is left in it.
   for (const path of cgroupDirs(runtime.ctx.cgroups, parent)) rmdirSync(path);
+  await assertClean();
+});
+
+test('RC-5: a pod that is lost with its containers ends, wherever its cgroups are', async () => {
+  const { cgroups } = runtime.ctx;
+  for (const killed of [false, true]) {
+    const parent = `/coracle-test-${process.pid}/deeper`;
+    const pod = await runtime.pod({ cgroupParent: parent, namespaces: { network: 'none' } });
+    const runs = await runtime.create(pod, {
+      command: ['sh', '-c', 'sleep 1000 & wait'],
+      security: { runAsUser: 1000, pid: 'node' },
+    });
+    const created = await runtime.create(pod);
+    await startContainer(runtime.ctx, runs);
+    const { pid } = runtime.ctx.containers.get(runs).status.get();
+    const monitor = runtime.ctx.monitors.get(pod).connection.pid;
+    await runtime.reopen(async () => {
+      await forget({ sandboxes: [pod], containers: [runs, created] });
+      // One of its containers has nothing but its cgroup and the room for its exit record.
+      rmSync(join(runtime.dir, 'root', 'containers', runs), { recursive: true });
+      if (killed) process.kill(monitor, 'SIGKILL');
+    });
+    await ended(monitor);
+    await ended(pid);
+    for (const path of cgroupDirs(cgroups, parent)) rmdirSync(path);
+    for (const path of cgroupDirs(cgroups, dirname(parent))) rmdirSync(path);
+    await assertClean();
+  }
+});
+
+test('RC-5: monitors whose state directory was deleted end, with or without a record', async () => {
+  const kept = await runtime.pod();
+  const id = await runtime.create(kept);
+  await startContainer(runtime.ctx, id);
+  const lost = await runtime.pod();
+  const pids = [kept, lost].map((pod) => runtime.ctx.monitors.get(pod).connection.pid);
+  await runtime.reopen(async () => {
+    await forget({ sandboxes: [lost], containers: [] });
+    rmSync(join(runtime.dir, 'state'), { recursive: true });
+  });
+  for (const pid of pids) await ended(pid);
+  assert.equal(runtime.ctx.sandboxes.get(kept).state, 'notReady');
+  const { exitCode, reason } = runtime.ctx.containers.get(id).status.get();
+  assert.deepEqual([exitCode, reason], [255, 'Unknown']);
   await assertClean();
 });
 

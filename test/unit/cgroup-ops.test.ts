@@ -134,18 +134,18 @@ describe('cgroup v2', () => {
   const cases: [Resources, string[]][] = [
     [{ cpu: { shares: 1024 } }, ['cpu.weight=100']],
     [{ cpu: { quota: 5000, period: 10000 } }, ['cpu.max=5000 10000']],
-    [{ cpu: { quota: -1 } }, ['cpu.max=max 100000']],
-    [{ cpu: { period: 50000 } }, ['cpu.max=max 50000']],
+    [{ cpu: { quota: -1 } }, ['cpu.max=max 100000?']],
+    [{ cpu: { period: 50000 } }, ['cpu.max=max 50000?']],
     [{ cpu: { cpus: '0', mems: '0' } }, ['cpuset.cpus=0', 'cpuset.mems=0']],
     [{ memory: { limit: 10, swap: 30 } }, ['memory.max=10', 'memory.swap.max=20?']],
     [{ memory: { limit: 10, swap: 10 } }, ['memory.max=10', 'memory.swap.max=0?']],
     [{ memory: { limit: 10, swap: -1 } }, ['memory.max=10', 'memory.swap.max=max?']],
-    [{ memory: { limit: -1 } }, ['memory.max=max']],
+    [{ memory: { limit: -1 } }, ['memory.max=max?']],
     [{ pids: { limit: 7 } }, ['pids.max=7']],
-    [{ pids: { limit: 0 } }, ['pids.max=max']],
+    [{ pids: { limit: 0 } }, ['pids.max=max?']],
     [
       { hugepageLimits: [{ pageSize: '2MB', limit: 0 }] },
-      ['hugetlb.2MB.max=0', 'hugetlb.2MB.rsvd.max=0?'],
+      ['hugetlb.2MB.max=0?', 'hugetlb.2MB.rsvd.max=0?'],
     ],
     [
       { unified: { 'memory.high': '5', 'memory.oom.group': '1' } },

@@ -21,7 +21,8 @@ export function v1Limits(
       return file(dir, 'pids.max', pids && (pids.limit > 0 ? pids.limit : 'max'));
     case 'hugetlb':
       return hugepageLimits.flatMap(({ pageSize, limit }) => [
-        ...file(dir, `hugetlb.${pageSize}.limit_in_bytes`, limit),
+        // None of a page size that the host has not is no limit.
+        ...file(dir, `hugetlb.${pageSize}.limit_in_bytes`, limit, limit === 0),
         // Counts reservations; from Linux 5.7.
         ...file(dir, `hugetlb.${pageSize}.rsvd.limit_in_bytes`, limit, true),
       ]);

@@ -4,28 +4,32 @@ import type { DeviceCgroup, Resources } from '../../spec/oci.ts';
 
 const DEFAULT_PERIOD = 100_000;
 
-/** The writes for those limits of `resources` that this controller keeps. */
+/**
+ * The writes for those limits of `resources` that this controller keeps. One that asks for no limit,
+ * or for no huge pages where there are none, may fail: its file is missing where the controller is
+ * withheld from the container's cgroup.
+ */
 export function v2Limits(controller: string, dir: string, resources: Resources): FileOp[] {
   const { cpu = {}, memory = {}, pids, hugepageLimits = [] } = resources;
   switch (controller) {
     case 'cpu':
       return [
         ...file(dir, 'cpu.weight', cpu.shares && cpuWeight(cpu.shares)),
-        ...file(dir, 'cpu.max', cpuMax(cpu.quota, cpu.period)),
+        ...file(dir, 'cpu.max', cpuMax(cpu.quota, cpu.period), !isLimit(cpu.quota)),
       ];
     case 'cpuset':
       return [...file(dir, 'cpuset.cpus', cpu.cpus), ...file(dir, 'cpuset.mems', cpu.mems)];
     case 'memory':
       return [
-        ...file(dir, 'memory.max', memory.limit && limitText(memory.limit)),
+        ...file(dir, 'memory.max', memory.limit && limitText(memory.limit), !isLimit(memory.limit)),
         // Missing where the kernel does not account swap.
         ...file(dir, 'memory.swap.max', swapMax(memory), true),
       ];
     case 'pids':
-      return file(dir, 'pids.max', pids && limitText(pids.limit));
+      return file(dir, 'pids.max', pids && limitText(pids.limit), !isLimit(pids?.limit));
     case 'hugetlb':
       return hugepageLimits.flatMap(({ pageSize, limit }) => [
-        ...file(dir, `hugetlb.${pageSize}.max`, limit),
+        ...file(dir, `hugetlb.${pageSize}.max`, limit, limit === 0),
         // Counts reservations; from Linux 5.7.
         ...file(dir, `hugetlb.${pageSize}.rsvd.max`, limit, true),
       ]);
@@ -76,6 +80,10 @@ export function deviceProgramRules(rules: DeviceCgroup[]): DeviceRule[] {
     minor: rule.minor ?? -1,
     access: rule.access,
   }));
+}
+
+function isLimit(value: number | undefined): boolean {
+  return value !== undefined && value > 0;
 }
 
 function limitText(limit: number): string {
