@@ -50,7 +50,9 @@ export class ContentStore {
   static async open(root: string): Promise<ContentStore> {
     const store = new ContentStore(root);
     await mkdir(store.#ingest, { recursive: true, mode: 0o700 });
-    await mkdir(store.#blobs, { recursive: true, mode: 0o700 });
+    const made = await mkdir(store.#blobs, { recursive: true, mode: 0o700 });
+    if (made !== undefined)
+      for (const path of [join(root, 'blobs'), root]) await syncDirectory(path);
     await Promise.all([store.#findBlobs(), store.#findPartials()]);
     return store;
   }

@@ -141,9 +141,13 @@ export class LayerDirectories {
     }
   }
 
-  /** Forgets the layer, then removes its tree. */
+  /**
+   * Forgets the layer, then removes its tree. Durably forgotten: a record that comes back after a
+   * loss of power would have a tree that is half gone, or another layer's.
+   */
   async remove(record: LayerRecord): Promise<void> {
     await this.#metadata.layers.remove(record.chainId);
+    await this.#metadata.durable();
     this.#debris.add(record.directory);
     await this.#removeDirectory(record.directory);
   }

@@ -1,19 +1,17 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { openContainers } from '../../src/store/containers.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 import { openBackend } from '../../src/store/open.ts';
 import { openSandboxes } from '../../src/store/sandboxes.ts';
 import { type CutOptions, cutsAt, Seen } from './cuts.ts';
 import { DiskModel, seeded, type Tree, writeTree } from './disk-model.ts';
+import { LONG, scratch } from './power-loss.ts';
 import { type Operation, Recorder } from './recording.ts';
 import { StoreHistory } from './store-history.ts';
 
-/** CORACLE_POWER_LOSS=long: more histories, more fates at every moment, more second cuts. */
-const LONG = process.env.CORACLE_POWER_LOSS === 'long';
 const SEEDS = LONG ? [1, 2, 3, 4, 5, 6] : [Number(process.env.CORACLE_POWER_LOSS_SEED ?? 1)];
 const RANDOM_FATES = LONG ? 6 : 2;
 const SECOND_CUTS = LONG ? 12 : 2;
@@ -24,13 +22,6 @@ interface Met {
   moments: number;
   states: number;
   openings: number;
-}
-
-/** In memory, where there is room: it is the model's disk that counts, not this one. */
-function scratch(t: TestContext): string {
-  const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'coracle-power-'));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
 }
 
 /** The rows of the store in `root`, which must open without a problem. */
