@@ -125,7 +125,9 @@ void begin_exit(Monitor& monitor, Entry& entry, const ExitStatus& status) {
   entry.wait_status = status.wait_status;
   entry.phase = Phase::kExiting;
   entry.announce_by = monotonic_ns() + kAnnounceLimit;
-  entry.cgroup_done = !entry.kill_cgroup_on_exit;
+  // A child that never ran has left nothing, and its container may be launched once more: Linux
+  // 6.18 kills what is cloned into a cgroup whose cgroup.kill was ever written (cgroup_post_fork).
+  entry.cgroup_done = !entry.kill_cgroup_on_exit || entry.started_at == 0;
   for (int stream = 0; stream < 2; ++stream) {
     entry.drained_from[stream] = entry.pumps[stream].moved_bytes();
   }

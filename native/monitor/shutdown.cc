@@ -20,7 +20,7 @@ constexpr uint64_t kShutdownLimit = 10 * kNanosPerSecond;
 void kill_entry(Monitor& monitor, Entry& entry) {
   if (!entry.alive()) return;
   if (entry.phase != Phase::kExiting) sys::pidfd_send_signal(entry.process.pidfd, SIGKILL);
-  if (entry.kill_fd && entry.kill_cgroup_on_exit) {
+  if (entry.kill_fd && entry.kill_cgroup_on_exit && entry.started_at != 0) {
     kill_cgroup(monitor.pod.proc.get(), entry.kill_fd.get());
   }
 }

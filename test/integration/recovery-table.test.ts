@@ -156,6 +156,17 @@ test('RC-12, G-7, ST-4: a start that had run nothing is forgotten, and the next 
   await assertClean();
 });
 
+test('RC-12: in a shared PID namespace, too, whose containers end by their cgroups', async () => {
+  podId = await runtime.pod({ namespaces: { network: 'none', pid: 'pod' } });
+  const id = await parked(['sh', '-c', 'exit 5']);
+  await runtime.reopen();
+  assert.equal(state(id), 'created');
+  await startContainer(runtime.ctx, id);
+  await exited(id);
+  assert.equal(status(id).exitCode, 5);
+  await assertClean();
+});
+
 test('RC-13: a process that has run nothing contradicts any other record, and is ended', async () => {
   const [ran, over] = [await parked(['sleep', '1000']), await parked(['sleep', '1000'])];
   const { containers } = runtime.ctx;
