@@ -14,7 +14,7 @@ export interface WrittenLayout {
 }
 export type ExtraFiles = Record<
   string,
-  string | { data: string; mode?: number; uid?: number; gid?: number }
+  string | { data: string | Uint8Array; mode?: number; uid?: number; gid?: number }
 >;
 export function makeTar(members: TarMember[]): Buffer;
 export function sha256(bytes: Uint8Array): string;
