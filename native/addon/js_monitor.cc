@@ -251,7 +251,7 @@ Napi::Value MonitorConnection::delete_entry(const Napi::CallbackInfo& info) {
 
 Napi::Value MonitorConnection::reopen_log(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&](const Settler& settler) {
-    const std::string path = JsField(info[1], "path").string();
+    const LogPath path = read_log_path(JsField(info[1], "path"), JsField(info[2], "within"));
     auto body = std::make_shared<std::vector<uint8_t>>(entry_request(info));
     auto log = std::make_shared<Fd>();
     auto failure = std::make_shared<Failure>();

@@ -48,7 +48,7 @@ void read_log(const JsField& log, LaunchRequest& request) {
   const std::string type = type_field.string();
   if (type == "cri") {
     request.log_mode = LogMode::kCri;
-    request.log_path = log.get("path").string();
+    request.log = read_log_path(log.get("path"), log.get("within"));
     request.max_line = static_cast<uint32_t>(log.get("maxLine").integer(1, INT_MAX));
   } else if (type == "raw") {
     request.log_mode = LogMode::kRaw;
@@ -60,6 +60,10 @@ void read_log(const JsField& log, LaunchRequest& request) {
 }
 
 }  // namespace
+
+LogPath read_log_path(const JsField& path, const JsField& within) {
+  return LogPath{path.string(), within.missing() ? std::string() : within.string()};
+}
 
 EncodedPlan read_plan(const JsField& plan) {
   PlanBuilder builder;

@@ -27,6 +27,9 @@ class PreparedPlan : public Napi::ObjectWrap<PreparedPlan> {
 
 EncodedPlan read_plan(const JsField& plan);
 
+// `within` may be missing.
+LogPath read_log_path(const JsField& path, const JsField& within);
+
 // Descriptors that the caller named are duplicated here and now. Throws a TypeError, or a
 // NativeError for a bad descriptor.
 LaunchRequest read_launch(const JsField& plan, const JsField& options);

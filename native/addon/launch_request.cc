@@ -84,7 +84,7 @@ Failure open_logs(LaunchRequest& request, Log& log) {
   log.max_line = request.max_line;
   if (request.log_mode == LogMode::kCri) {
     Fd fd;
-    Failure failure = open_log(request.log_path, &fd);
+    Failure failure = open_log(request.log, &fd);
     if (failure.failed()) return failure;
     log.stdout_fd = add(request, std::move(fd));
   } else if (request.log_mode == LogMode::kRaw) {
@@ -95,12 +95,6 @@ Failure open_logs(LaunchRequest& request, Log& log) {
 }
 
 }  // namespace
-
-Failure open_log(const std::string& path, Fd* log) {
-  *log = Fd(open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-                 0640));
-  return *log ? Failure{} : system_failure("open log", path);
-}
 
 Failure open_mount_tree(const std::string& path, bool recursive, Fd* tree) {
   const unsigned flags = sys::kOpenTreeClone | (recursive ? sys::kAtRecursive : 0);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "native/addon/failure.h"
+#include "native/addon/open_log.h"
 #include "native/addon/plan_builder.h"
 #include "native/sys/fd.h"
 
@@ -26,7 +27,7 @@ struct LaunchRequest {
   std::shared_ptr<const EncodedPlan> plan;
   std::array<StdioRequest, 3> stdio;
   LogMode log_mode = LogMode::kNone;
-  std::string log_path;  // kCri
+  LogPath log;  // kCri
   uint32_t max_line = 16384;
   Fd raw_stdout, raw_stderr;  // kRaw
   bool start_at_once = false;
@@ -41,10 +42,6 @@ struct LaunchRequest {
 // Opens every host path of the plan, the log and the pipes, and encodes the body. May block on
 // slow file systems: never on the loop. On failure everything opened is closed with `request`.
 Failure open_launch(LaunchRequest& request);
-
-// Opens a log for appending, created with mode 0640. A symbolic link as its last component is
-// refused: the log directory may be writable to others than its owner.
-Failure open_log(const std::string& path, Fd* log);
 
 // A detached copy (open_tree(2), Linux 5.2) of the mount at `path`, following symbolic links.
 Failure open_mount_tree(const std::string& path, bool recursive, Fd* tree);

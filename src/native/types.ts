@@ -37,9 +37,15 @@ export type StdioSpec =
   /** A fresh pipe; our end comes back in the result and is the caller's to close. */
   | { type: 'pipe' };
 
+export interface LogPath {
+  /** A regular file, or none yet: opened for appending, created with mode 0640. */
+  path: string;
+  /** A directory that `path` begins with, from which on no symbolic link is followed. */
+  within?: string;
+}
+
 export type LogSpec =
-  /** `path` is opened for appending and created, mode 0640. */
-  | { type: 'cri'; path: string; maxLine: number }
+  | ({ type: 'cri'; maxLine: number } & LogPath)
   /** Bytes as they are, moved by splice(2) to files or sockets. */
   | { type: 'raw'; stdout: number; stderr: number };
 
@@ -125,7 +131,8 @@ export interface MonitorConnection {
   signal(id: string, signal: number, all: boolean): Promise<void>;
   /** Kills what is alive and forgets the entry and its record. Unknown ids are no error. */
   delete(id: string): Promise<void>;
-  reopenLog(id: string, path: string): Promise<void>;
+  /** As the log of a launch: see LogPath. */
+  reopenLog(id: string, path: string, within?: string): Promise<void>;
   resize(id: string, rows: number, cols: number): Promise<void>;
   state(): Promise<EntryStatus[]>;
   /** A socket made inside the pod's network namespace. */

@@ -1,7 +1,7 @@
 import type { RuntimeContext } from './context.ts';
 import { wrapNative } from './native-failure.ts';
 import { requireRunning } from './preconditions.ts';
-import { logPath } from './stdio.ts';
+import { logFile } from './stdio.ts';
 
 /**
  * Switches a running container's log to a fresh file of the same name, at a line boundary: no
@@ -9,8 +9,11 @@ import { logPath } from './stdio.ts';
  */
 export async function reopenLog(ctx: RuntimeContext, id: string): Promise<void> {
   const container = requireRunning(ctx, id);
-  const path = logPath(ctx, container.record);
-  if (path === undefined) return;
+  const log = logFile(ctx, container.record);
+  if (log === undefined) return;
   const { connection } = ctx.monitors.get(container.record.sandboxId);
-  await wrapNative(connection.reopenLog(container.record.id, path), 'FailedPrecondition');
+  await wrapNative(
+    connection.reopenLog(container.record.id, log.path, log.within),
+    'FailedPrecondition',
+  );
 }

@@ -1,5 +1,5 @@
 import { isAbsolute, join } from 'node:path';
-import type { LaunchOptions } from '../native/types.ts';
+import type { LaunchOptions, LogPath } from '../native/types.ts';
 import type { ContainerRecord } from '../store/types.ts';
 import type { RuntimeContext } from './context.ts';
 import type { Task } from './task.ts';
@@ -15,24 +15,33 @@ export interface ContainerIo extends Pick<LaunchOptions, 'stdio' | 'log' | 'atta
  * path (ST-16, LG-7). Clients may attach; a stdin that was asked for is held open for them.
  */
 export function logStdio(ctx: RuntimeContext, record: ContainerRecord): ContainerIo {
-  const path = logPath(ctx, record);
+  const log = logFile(ctx, record);
   const { stdin = false, stdinOnce = false, tty = false } = record.config;
   const attaches = ctx.monitors.find(record.sandboxId)?.attaches;
-  if (path === undefined && !attaches) {
+  if (log === undefined && !attaches) {
     return { stdio: [{ type: 'null' }, { type: 'null' }, { type: 'null' }] };
   }
   return {
     stdio: [{ type: 'null' }, { type: 'log' }, { type: 'log' }],
-    ...(path !== undefined && { log: { type: 'cri', path, maxLine: ctx.options.maxLogLine } }),
+    ...(log && { log: { type: 'cri', ...log, maxLine: ctx.options.maxLogLine } }),
     ...(attaches && { attach: { stdin: stdin && !tty, stdinOnce } }),
   };
 }
 
-/** The host path of a container's log file: both parts must be given (CR-10). */
-export function logPath(ctx: RuntimeContext, record: ContainerRecord): string | undefined {
+/**
+ * A container's log file: both parts of its path must be given (CR-10). Its pod's log directory is
+ * the client's word; what is in there may be another container's work, where the host's logs are
+ * shared into one that collects them.
+ */
+export function logFile(ctx: RuntimeContext, record: ContainerRecord): LogPath | undefined {
   const directory = ctx.sandboxes.find(record.sandboxId)?.record.config.logDirectory;
   const file = record.config.logPath;
   if (!file) return undefined;
-  if (isAbsolute(file) && !directory) return file;
-  return directory ? join(directory, file) : undefined;
+  if (isAbsolute(file) && !directory) return { path: file };
+  return directory ? { path: join(directory, file), within: join(directory) } : undefined;
+}
+
+/** The host path of a container's log file. */
+export function logPath(ctx: RuntimeContext, record: ContainerRecord): string | undefined {
+  return logFile(ctx, record)?.path;
 }
