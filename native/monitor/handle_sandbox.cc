@@ -11,6 +11,7 @@ void handle_sandbox(Monitor& monitor, const PendingReply& from, Message& message
   if (!decode(message.body, request)) {
     return reply_error(monitor, from, EINVAL, "decode sandbox request");
   }
+  if (monitor.shutting_down) return reply_error(monitor, from, ESHUTDOWN, "make sandbox");
   if (monitor.pod.begun) return reply_error(monitor, from, EALREADY, "make sandbox");
   monitor.pod.begun = true;
   monitor.owner_generation = from.generation;

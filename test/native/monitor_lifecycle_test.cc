@@ -10,6 +10,8 @@
 #include <string>
 
 #include "native/plan/exit_record.h"
+#include "native/sys/fd.h"
+#include "native/sys/syscalls.h"
 #include "test/native/monitor_client.h"
 
 using namespace coracle;
@@ -209,6 +211,24 @@ TEST_CASE("a shutdown leaves no process and ends the monitor" * kUnprivileged) {
   CHECK(pod.wait_status() == 0);
   const std::string mounts = pod.read("../../proc/self/mountinfo");
   CHECK(mounts.find(pod.directory) == std::string::npos);
+}
+
+TEST_CASE("a sandbox that is asked for behind a shutdown is not made" * kUnprivileged) {
+  TestPod pod(0, false);
+  const Fd tree(
+      sys::open_tree(AT_FDCWD, pod.path("root").c_str(), sys::kOpenTreeClone | O_CLOEXEC));
+  const Fd exits(open(pod.path("exits").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  SandboxRequest request;
+  request.flags = kSharedPid;
+  // Both are there when the monitor looks.
+  REQUIRE(kill(pod.pid, SIGSTOP) == 0);
+  const uint32_t shutdown = pod.client->send_bytes(MessageType::kShutdown, {}, {}, 0);
+  const uint32_t sandbox =
+      pod.client->send(MessageType::kSandbox, request, {tree.get(), exits.get()});
+  REQUIRE(kill(pod.pid, SIGCONT) == 0);
+  CHECK(pod.client->wait(sandbox).code == ESHUTDOWN);
+  CHECK(pod.client->wait(shutdown).ok());
+  CHECK(pod.wait_status() == 0);
 }
 
 TEST_CASE("an attached pod ends with its owner's connection, not with another's" * kUnprivileged) {
