@@ -7,11 +7,12 @@ using coracle::Bytes;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static char* slots[4096];
+  constexpr size_t kDescriptors = 16;
   const Bytes body{data, static_cast<uint32_t>(size)};
   coracle::LaunchPlan plan;
   if (coracle::decode(body, plan)) {
     coracle::Program program;
-    if (coracle::decode_program(plan, 3, {slots, 4096}, &program).ok()) {
+    if (coracle::decode_program(plan, kDescriptors, {slots, 4096}, &program).ok()) {
       // A plan that was accepted has a program, and its list is as long as it says.
       if (program.argv == nullptr || program.argv[0] == nullptr) __builtin_trap();
       uint32_t steps = 0;
