@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { notFound } from '../errors.ts';
+import { printable } from '../observe/printable.ts';
 import { type Flags, loadSettings } from './config.ts';
 import { withSettings } from './options.ts';
 import { withImages } from './with-images.ts';
@@ -17,6 +18,7 @@ export function registerInspecti(program: Command): void {
         }
         return all;
       });
-      process.stdout.write(`${JSON.stringify(found.length > 1 ? found : found[0], null, 2)}\n`);
+      const text = JSON.stringify(found.length > 1 ? found : found[0], null, 2);
+      process.stdout.write(`${printable(text)}\n`);
     });
 }

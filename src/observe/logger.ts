@@ -1,4 +1,5 @@
 import { destination, type LevelWithSilent, type Logger, pino } from 'pino';
+import { printable } from './printable.ts';
 
 export type { Logger };
 
@@ -12,6 +13,7 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', '
  * a few lines a second unless someone debugs.
  */
 export function createLogger(level: LevelWithSilent): Logger {
+  const sink = destination({ fd: 2, sync: true });
   return pino(
     {
       name: 'coracle',
@@ -21,6 +23,7 @@ export function createLogger(level: LevelWithSilent): Logger {
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination({ fd: 2, sync: true }),
+    // JSON spells out C0 only, and who reads a log does so in a terminal.
+    { write: (line: string) => sink.write(printable(line)) },
   );
 }
