@@ -42,12 +42,16 @@ export class LayerDirectories {
     this.#native = native;
   }
 
-  /** Removes directories without a record and records without a directory. */
+  /**
+   * Removes directories without a record, but for those in `inUse`, and records without a
+   * directory. `inUse` has paths as `stack` gives them.
+   */
   static async open(
     root: string,
     metadata: ImageMetadata,
     native: ImageAddon,
     onProblem: (error: unknown) => void,
+    inUse: ReadonlySet<string> = new Set(),
   ): Promise<LayerDirectories> {
     const layers = new LayerDirectories(root, metadata, native);
     await closedDirectory(join(root, 'layers'));
@@ -63,6 +67,8 @@ export class LayerDirectories {
       if (String(directory) !== name || layers.#taken.has(directory)) continue;
       // Its number must not be given to another layer before it is gone.
       layers.#taken.add(directory);
+      // Its record was lost, and a container still runs on it: it stays for this server's life.
+      if (inUse.has(relativePath(directory))) continue;
       layers.#debris.add(directory);
     }
     await layers.removeDebris().catch(onProblem);

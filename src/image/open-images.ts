@@ -32,6 +32,11 @@ export interface ImagesOptions {
   /** Names of images that garbage collectors must not remove; default: none. */
   pinned?: readonly string[];
   /**
+   * Layers that containers were made of, as `layersOf` gave them: these stay, even if the records
+   * of their images were lost. Default: none.
+   */
+  usedLayers?: Iterable<string>;
+  /**
    * Told of files that could not be removed, which every later removal and the next start try
    * again, and of images whose files are gone.
    */
@@ -48,9 +53,16 @@ export async function openImages(options: ImagesOptions): Promise<ImageService> 
   await mkdir(root, { recursive: true, mode: 0o711 });
   const metadata = imageMetadata(options.store);
   const content = await ContentStore.open(root);
-  const layers = await LayerDirectories.open(root, metadata, native, onProblem);
+  const inUse = new Set(options.usedLayers);
+  const layers = await LayerDirectories.open(root, metadata, native, onProblem, inUse);
   const records = new ImageRecords(metadata);
   const leases = new Leases();
+  // Layers of images whose records were lost. The next start asks again who needs them.
+  const orphaned = leases.open();
+  for (const { chainId } of layers.list()) {
+    if (records.used.layers.has(chainId)) continue;
+    if (inUse.has(layers.stack([chainId])[0] ?? '')) orphaned.add(chainId);
+  }
   const holds = new Holds();
   for (const record of records.all()) {
     if (!record.removed && !isWhole(record, content, layers)) {

@@ -4,6 +4,7 @@ import { cniChecks } from './cni-checks.ts';
 import type { NetworkOptions } from './context.ts';
 import type { CheckState, HostCheck } from './doctor.ts';
 import { missingCapabilities } from './process-capabilities.ts';
+import { recordsCheck } from './records-check.ts';
 import { userNamespaceCheck } from './user-namespace-check.ts';
 
 type Version = readonly [major: number, minor: number];
@@ -66,7 +67,7 @@ export async function hostChecks(
     oomScoreAdj(),
     userNamespaceCheck(kernel, options.root),
     nft(),
-    ...(options.root ? [rootDirectory(options.root)] : []),
+    ...(options.root ? [rootDirectory(options.root), recordsCheck(options.root)] : []),
   ]);
   const cni = options.network ? await cniChecks(options.network) : [];
   return Object.freeze([...checks, ...cni].map((each) => Object.freeze(each)));

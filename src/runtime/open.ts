@@ -61,8 +61,8 @@ export async function openRuntime(given: RuntimeOptions, log: Logger): Promise<R
   try {
     await closedDirectory(join(options.root, CONTAINERS));
     store = await openStore(options.root, {
-      onProblem: (problem) =>
-        log.error({ problem }, 'a record could not be read and was set aside'),
+      onProblem: ({ table, key, outcome, error }) =>
+        log.error({ err: error, table, key, outcome }, 'what was damaged has been set aside'),
     });
     ctx = await assemble(options, log, lock, store);
     await recover(ctx);
@@ -98,6 +98,7 @@ async function assemble(
     store,
     native: addon,
     ...options.images,
+    usedLayers: containers.list().flatMap(({ record }) => record.layers),
     onProblem: (err) => log.warn({ err }, 'images: files are gone, or could not be removed yet'),
   });
   for (const { record } of containers.list()) {

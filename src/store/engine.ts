@@ -68,7 +68,7 @@ export async function openEngine(directory: string): Promise<Engine> {
   return { backend: new LmdbBackend(directory), incomplete: true, problems: [file, ...records] };
 }
 
-/** Damaged files that were replaced and nobody has removed yet: absolute paths. */
+/** The name of a damaged file that was replaced, in the directory of the engine. */
 export function isDamagedFile(name: string): boolean {
   return name.startsWith('data.mdb.damaged-');
 }
