@@ -69,6 +69,7 @@ function unary(
   call: CriCall = {},
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
+    let over = () => {};
     const running = client.makeUnaryRequest(
       definition.path,
       definition.requestSerialize,
@@ -76,10 +77,13 @@ function unary(
       requestType(definition.path).fromPartial(request),
       new Metadata(),
       options(call),
-      (error: ServiceError | null, response?: unknown) =>
-        error ? reject(error) : resolve(response),
+      (error: ServiceError | null, response?: unknown) => {
+        over();
+        if (error) reject(error);
+        else resolve(response);
+      },
     );
-    cancelOn(call.signal, running);
+    over = cancelOn(call.signal, running);
   });
 }
 
@@ -99,17 +103,21 @@ async function* serverStream(
   );
   // An error may also come after the last reader has gone, and then there is no one to hear it.
   running.on('error', () => {});
-  cancelOn(call.signal, running);
+  const over = cancelOn(call.signal, running);
   try {
     yield* running;
   } finally {
+    over();
     running.cancel();
   }
 }
 
-function cancelOn(signal: AbortSignal | undefined, running: { cancel(): void }): void {
-  if (signal?.aborted) running.cancel();
-  else signal?.addEventListener('abort', () => running.cancel(), { once: true });
+/** Returns a function that lets go of the signal, which may outlive many calls. */
+function cancelOn(signal: AbortSignal | undefined, running: { cancel(): void }): () => void {
+  const cancel = () => running.cancel();
+  if (signal?.aborted) cancel();
+  else signal?.addEventListener('abort', cancel, { once: true });
+  return () => signal?.removeEventListener('abort', cancel);
 }
 
 function options(call: CriCall): Partial<CallOptions> {

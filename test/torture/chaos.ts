@@ -9,7 +9,7 @@ const FAULTS = ['journal.*=EIO%2', 'journal.*=ENOSPC%2', 'store.*=EIO%2', '*=del
 export async function endServers(run: Run, signal: AbortSignal): Promise<void> {
   const random = run.random('chaos');
   while (!signal.aborted && !run.violations.fatal) {
-    await pause(random.int(200, random.pick([1500, 6000, 15_000])), signal);
+    await pause(random.int(50, random.pick([600, 2500, 8000])), signal);
     if (signal.aborted || run.violations.fatal) break;
     if (random.chance(15)) await terminate(run);
     else await kill(run);

@@ -118,12 +118,13 @@ async function remove(
 ): Promise<void> {
   const { key, pod } = container;
   const copies = random.chance(20) ? random.int(2, 3) : 1;
-  const over = await run.trace.action(key, 'removeContainer', { copies });
+  const deadlineMs = random.chance(8) ? random.int(0, 20) : undefined;
+  const over = await run.trace.action(key, 'removeContainer', { copies, deadlineMs });
   container.removeAsked = true;
   container.killAsked = true;
   const request = { containerId: container.id ?? '' };
   const outcomes = await Promise.all(
-    Array.from({ length: copies }, () => run.rpc.call('removeContainer', request)),
+    Array.from({ length: copies }, () => run.rpc.call('removeContainer', request, deadlineMs)),
   );
   over(outcomes.map(brief));
   let removed = outcomes.some(({ kind }) => kind === 'ok');

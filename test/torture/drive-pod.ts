@@ -76,6 +76,13 @@ export async function endPod(run: Run, pod: PodModel, random: Random): Promise<v
   const podSandboxId = pod.id ?? '';
   const { name } = pod.plan;
   pod.endAsked = true;
+  for (const verb of ['stopPodSandbox', 'removePodSandbox'] as const) {
+    if (!random.chance(10)) continue;
+    // A client that goes away: what it began may be half done when it is asked for again.
+    const deadlineMs = random.int(0, 40);
+    const over = await run.trace.action(name, verb, { deadlineMs });
+    over(brief(await run.rpc.call(verb, { podSandboxId }, deadlineMs)));
+  }
   if (stops !== 'none') {
     const over = await run.trace.action(name, 'stopPodSandbox', { stops });
     const outcomes = await Promise.all(

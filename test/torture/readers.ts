@@ -45,8 +45,9 @@ export async function follow(run: Run, signal: AbortSignal): Promise<void> {
   const reader = run.observer.reader('events');
   /** By container: how far it has come. */
   const last = new Map<string, number>();
+  const over = aborted(signal);
   while (!signal.aborted && !run.violations.fatal) {
-    const client = await Promise.race([run.server.client(), aborted(signal)]);
+    const client = await Promise.race([run.server.client(), over]);
     if (!client) return;
     try {
       for await (const event of client.getContainerEvents({}, { signal })) {

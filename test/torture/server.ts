@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -80,6 +81,9 @@ export class Server {
   async answering(): Promise<boolean> {
     const { life } = this;
     const began = performance.now();
+    // A client whose first attempt to connect fails waits a second before the next.
+    while (life === this.life && !this.expectsDeath && !(await listens(this.#socket)))
+      await sleep(5);
     const client = criClient(this.#socket);
     while (life === this.life && !this.expectsDeath) {
       try {
@@ -94,7 +98,7 @@ export class Server {
           this.onFailure(`the server does not answer after ${LAUNCH_MS} ms`);
           break;
         }
-        await sleep(15);
+        await sleep(10);
       }
     }
     client.close();
@@ -125,5 +129,18 @@ export class Server {
 
   close(): void {
     closeSync(this.#log);
+  }
+}
+
+/** Whether somebody takes connections there. */
+async function listens(path: string): Promise<boolean> {
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
   }
 }

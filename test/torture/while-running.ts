@@ -28,9 +28,10 @@ export async function whileRunning(
 }
 
 /** Whether it runs for sure, and will until somebody ends it. */
-function lasts({ plan, pod, finishAsked, termAsked, killAsked }: ContainerModel): boolean {
+function lasts({ plan, pod, finishAsked, termAsked, killAsked, seenEnd }: ContainerModel): boolean {
   const endless = plan.lines === 0 || plan.end.kind === 'pause';
-  return endless && !(pod.failing || finishAsked || termAsked || killAsked);
+  // An end that was seen is right, or was told as a violation.
+  return endless && !(pod.failing || finishAsked || termAsked || killAsked || seenEnd);
 }
 
 async function exec(
