@@ -7,8 +7,10 @@ import {
   ftruncateSync,
   openSync,
   readFileSync,
+  write,
 } from 'node:fs';
 import { promisify } from 'node:util';
+import { CoracleError } from '../errors.ts';
 import { failpoint } from '../failpoint.ts';
 import { mayUseReserve } from './backend.ts';
 import { decodeFrames, encodeFrame, type Frame, type PlacedFrame } from './journal-frame.ts';
@@ -20,6 +22,7 @@ const ALLOTTED = 128 * 1024;
 const RESERVE = 64 * 1024;
 
 const dataSync = promisify(fdatasync);
+const writeAside = promisify(write);
 
 /** A file of frames that is written from the start, over what is no longer needed. */
 export class JournalFile {
@@ -74,6 +77,22 @@ export class JournalFile {
     }
     failpoint('journal.append');
     writeAll(this.#fd, bytes, this.#end);
+    this.#end = end;
+  }
+
+  /**
+   * The same, for a disk that may hang: a thread waits for it, and this one goes on. Only within
+   * what is allotted; beyond it throws Unavailable. One at a time, and no `append` meanwhile.
+   */
+  async appendAside(frame: Frame): Promise<void> {
+    const bytes = encodeFrame(frame);
+    const end = this.#end + bytes.length;
+    if (end > this.#size) throw new CoracleError('Unavailable', 'the disk does not answer');
+    await failpoint('journal.append');
+    for (let done = 0; done < bytes.length; ) {
+      const at = this.#end + done;
+      done += (await writeAside(this.#fd, bytes, done, bytes.length - done, at)).bytesWritten;
+    }
     this.#end = end;
   }
 

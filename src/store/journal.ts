@@ -4,6 +4,8 @@ import { CoracleError } from '../errors.ts';
 import type { Backend, Change } from './backend.ts';
 import { syncPath } from './engine.ts';
 import { JournalFile } from './journal-file.ts';
+import type { Frame } from './journal-frame.ts';
+import { Patience } from './patience.ts';
 import { seal, unseal } from './seal.ts';
 import type { StoreProblem } from './store.ts';
 
@@ -26,6 +28,10 @@ interface Pending {
  * from then on, whatever becomes of this process. `flushed` is one fdatasync(2) of that file, shared
  * by all who ask at the same time. The engine below follows in batches.
  *
+ * A write is done at once, which is quicker than to have a thread do it, as long as the disk answers.
+ * Once a sync takes long, a thread does it: a write to a disk that hangs may hang, too, and must not
+ * hold up whoever reads.
+ *
  * Two files take turns: while the engine takes what one holds, new commits go to the other, so that
  * neither grows without end. After a loss of power the engine is intact at some commit, and what
  * the files hold beyond it is taken as far as it is whole and without gaps. A gap among commits that
@@ -45,6 +51,10 @@ export class Journal implements Backend {
   #durable: number;
   #syncing: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
+  readonly #patience = new Patience();
+  /** Commits that wait for a disk which does not answer, and the last of them. */
+  #aside = 0;
+  #lastAside: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -79,9 +89,12 @@ export class Journal implements Backend {
   }
 
   async commit(changes: readonly Change[]): Promise<void> {
-    const sequence = this.#sequence + 1;
-    this.#current.append({ sequence, durable: this.#durable, changes });
-    this.#accept(sequence, changes);
+    if (this.#aside > 0 || this.#patience.isOver) await this.#commitAside(changes);
+    else {
+      const frame = this.#frame(changes);
+      this.#current.append(frame);
+      this.#accept(frame.sequence, changes);
+    }
     if (this.#current.length > CROWDED) this.#drain().catch(() => this.#drainIn(GATHER));
     else this.#drainIn(GATHER);
   }
@@ -109,6 +122,26 @@ export class Journal implements Backend {
     await this.#engine.close();
     this.#current.close();
     this.#other.close();
+  }
+
+  /** In its turn, while the disk does not answer. The files take no turns meanwhile. */
+  async #commitAside(changes: readonly Change[]): Promise<void> {
+    this.#aside += 1;
+    const done = this.#lastAside.then(async () => {
+      const frame = this.#frame(changes);
+      await this.#current.appendAside(frame);
+      this.#accept(frame.sequence, changes);
+    });
+    this.#lastAside = done
+      .catch(() => {})
+      .finally(() => {
+        this.#aside -= 1;
+      });
+    await done;
+  }
+
+  #frame(changes: readonly Change[]): Frame {
+    return { sequence: this.#sequence + 1, durable: this.#durable, changes };
   }
 
   #accept(sequence: number, changes: readonly Change[]): void {
@@ -153,7 +186,7 @@ export class Journal implements Backend {
     const sequence = this.#sequence;
     try {
       const written = [this.#current, this.#other].filter((file) => !file.empty);
-      await Promise.all(written.map((file) => file.sync()));
+      await this.#patience.with(Promise.all(written.map((file) => file.sync())));
     } catch {
       while (this.#applied < sequence) await this.#drain();
     }
@@ -169,6 +202,7 @@ export class Journal implements Backend {
   }
 
   async #apply(): Promise<void> {
+    while (this.#aside > 0) await this.#lastAside;
     const sequence = this.#sequence;
     if (this.#other.empty) [this.#current, this.#other] = [this.#other, this.#current];
     const changes: Change[] = [...this.#pending].map(([key, pending]) => ({
@@ -176,15 +210,14 @@ export class Journal implements Backend {
       value: pending.value && seal(key, pending.sequence, pending.value),
     }));
     changes.push({ key: APPLIED, value: seal(APPLIED, sequence, Buffer.from(String(sequence))) });
-    await this.#engine.commit(changes);
-    await this.#engine.flushed();
+    await this.#patience.with(this.#engine.commit(changes).then(() => this.#engine.flushed()));
     this.#applied = sequence;
     this.#durable = Math.max(this.#durable, sequence);
     for (const [key, pending] of this.#pending) {
       if (pending.sequence <= sequence) this.#pending.delete(key);
     }
     this.#other.rewind();
-    if (this.#sequence === sequence) this.#current.rewind();
+    if (this.#sequence === sequence && this.#aside === 0) this.#current.rewind();
     else this.#drainIn(GATHER);
   }
 
