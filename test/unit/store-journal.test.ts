@@ -163,6 +163,42 @@ test('any history of commits, flushes, failures and deaths ends in what was comm
   );
 });
 
+test('G-6: while the disk does not answer, commits are taken in their order, within their room', async (t) => {
+  const dir = scratch(t);
+  const engine = new FaultyBackend();
+  let answer = () => {};
+  engine.gate = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const journal = new Journal(dir, engine);
+  await journal.commit([put('a', 'first')]);
+  // More than the journal's patience, once the engine is asked.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const taken: number[] = [];
+  const commits = Array.from({ length: 100 }, (_, n) =>
+    journal.commit([put('a', String(n)), put(`k${n}`, 'x')]).then(() => taken.push(n)),
+  );
+  assert.deepEqual(contents(journal), { a: 'first' }, 'no write has been waited for yet');
+  const large = journal.commit([put('b', 'y'.repeat(200_000))]);
+  await assert.rejects(large, { kind: 'Unavailable', message: 'the disk does not answer' });
+  await Promise.all(commits);
+  assert.deepEqual(taken, [...taken.keys()]);
+  const expected = contents(journal);
+  assert.equal(expected.a, '99');
+  const killed = new FaultyBackend();
+  killed.failCommit = diskFull;
+  const after = new Journal(dir, killed);
+  assert.deepEqual(contents(after), expected, 'a death now would lose nothing');
+  await after.close();
+  answer();
+  await journal.drained();
+  await journal.commit([put('a', 'last')]);
+  await journal.close();
+  const next = new Journal(dir, engine);
+  assert.deepEqual(contents(next), { ...expected, a: 'last' });
+  await next.close();
+});
+
 test('a frame comes back as it was written', () => {
   const change = fc.record({
     key: fc.string({ minLength: 1, maxLength: 40 }),
