@@ -12,7 +12,7 @@ import { LONG, scratch } from './power-loss.ts';
 import { type Operation, Recorder } from './recording.ts';
 import { StoreHistory } from './store-history.ts';
 
-const SEEDS = LONG ? [1, 2, 3, 4, 5, 6] : [Number(process.env.CORACLE_POWER_LOSS_SEED ?? 1)];
+const SEEDS = LONG ? [1, 2, 3] : [Number(process.env.CORACLE_POWER_LOSS_SEED ?? 1)];
 const RANDOM_FATES = LONG ? 6 : 2;
 const SECOND_CUTS = LONG ? 12 : 2;
 /** States of which the second opening is looked at, too: every so many. */
