@@ -46,7 +46,7 @@ async function end(run: Run, container: ContainerModel, random: Random): Promise
 
 /** Signals its first process from the outside, if that is still its own. */
 export function signalOwn(container: ContainerModel, pid: number, signal: NodeJS.Signals): string {
-  if (container.seenEnd !== undefined) return 'ended';
+  if (container.seenEnd !== undefined || pid === 0) return 'ended';
   try {
     process.kill(pid, signal);
     return signal;

@@ -23,14 +23,17 @@ export async function killFleet(run: Run): Promise<void> {
   const random = run.random('fleet');
   const pods: PodModel[] = [];
   for (let n = 0; n < Math.ceil(containers / PER_POD); n += 1) pods.push(await makeOne(run, n));
-  const fleet = pods.flatMap((pod) => pod.containers).slice(0, containers);
+  const fleet = pods.flatMap((pod) => pod.containers);
   const reading = new AbortController();
   const beside = [read(run, 'reader', reading.signal), follow(run, reading.signal)];
   const deeds = actOn(run, fleet, reading.signal);
   for (let n = 1; n <= kills && !run.violations.fatal; n += 1) {
     await oneKill(run, random);
     if (n % PROGRESS === 0) console.log(`torture: ${n} kills of the server`);
-    if (n % ROUND === 0) await lookAtAll(run, fleet);
+    if (n % ROUND === 0) {
+      await replaceSome(run, fleet, random);
+      await lookAtAll(run, fleet);
+    }
   }
   if (!run.server.serves) await serve(run);
   await lookAtAll(run, fleet);
@@ -69,15 +72,46 @@ async function makeOne(run: Run, n: number): Promise<PodModel> {
   const pod = newPod(run, plan);
   await makePod(run, pod, random);
   run.done.pods += 1;
-  for (let i = 0; i < PER_POD && run.model.containers.size < run.options.containers + 2; i += 1) {
-    const container = run.container(`f${n}c${i}`, pod, planWriter(random));
-    const reader = run.observer.reader(container.key);
-    await createContainer(run, container, random);
-    await startContainer(run, reader, container, random);
-    await look(run, reader, container);
-    run.done.containers += 1;
-  }
+  const left = run.options.containers - n * PER_POD;
+  for (let i = 0; i < Math.min(left, PER_POD); i += 1)
+    await addWriter(run, pod, `f${n}c${i}`, random);
   return pod;
+}
+
+async function addWriter(
+  run: Run,
+  pod: PodModel,
+  key: string,
+  random: Random,
+): Promise<ContainerModel> {
+  const container = run.container(key, pod, planWriter(random));
+  const reader = run.observer.reader(key);
+  await createContainer(run, container, random);
+  await startContainer(run, reader, container, random);
+  await look(run, reader, container);
+  run.done.containers += 1;
+  return container;
+}
+
+/** Some end while no server is there, are found to have ended well by the next, and are replaced. */
+async function replaceSome(run: Run, fleet: ContainerModel[], random: Random): Promise<void> {
+  const places = [random.int(0, fleet.length - 1), random.int(0, fleet.length - 1)];
+  for (const place of new Set(places)) {
+    const container = fleet[place];
+    if (container === undefined) continue;
+    finishAlone(container);
+    if (!run.server.serves) await serve(run);
+    await ended(run, run.observer.reader(container.key), container);
+    container.removeAsked = true;
+    await run.rpc.sure('removeContainer', { containerId: container.id ?? '' });
+    container.removedAt = run.model.tick();
+    fleet[place] = await addWriter(run, container.pod, `${container.key}'`, random);
+  }
+}
+
+function finishAlone(container: ContainerModel): void {
+  container.finishAsked = true;
+  signalOwn(container, container.seenPid ?? 0, 'SIGUSR1');
 }
 
 /** Writes without end, and ends with a code of its own when it is asked to. */
@@ -120,10 +154,7 @@ async function lookAtAll(run: Run, fleet: ContainerModel[]): Promise<void> {
 async function finish(run: Run, fleet: ContainerModel[], random: Random): Promise<void> {
   await kill(run);
   const alone = fleet.filter(() => random.chance(50));
-  for (const container of alone) {
-    container.finishAsked = true;
-    signalOwn(container, container.seenPid ?? 0, 'SIGUSR1');
-  }
+  for (const container of alone) finishAlone(container);
   await sleep(random.int(0, 300));
   await serve(run);
   for (const container of fleet) {
