@@ -5,7 +5,7 @@ import { podCgroup, removeOps } from './cgroup/index.ts';
 import { killCgroup } from './cgroup/kill.ts';
 import type { RuntimeContext } from './context.ts';
 import { endMonitor } from './end-monitor.ts';
-import { CONTAINERS, exitDir, podDir, snapshotDir } from './paths.ts';
+import { CONTAINERS, exitDir, PODS, podDir, podFilesDir, snapshotDir } from './paths.ts';
 
 /**
  * Ends and deletes what a crash left without a record: monitors, pod directories, cgroups and
@@ -17,8 +17,14 @@ import { CONTAINERS, exitDir, podDir, snapshotDir } from './paths.ts';
 export async function removeOrphans(ctx: RuntimeContext): Promise<void> {
   const { root, state } = ctx.options;
   const pods = (await namesIn(join(state, 'pods'))).filter((id) => !ctx.sandboxes.has(id));
+  const files = (await namesIn(join(root, PODS))).filter((id) => !ctx.sandboxes.has(id));
   const layers = (await namesIn(join(root, CONTAINERS))).filter((id) => !ctx.containers.has(id));
-  for (const id of [...pods, ...layers]) ctx.log.warn({ id }, 'removing what has no record');
+  for (const id of new Set([...pods, ...files, ...layers]))
+    ctx.log.warn({ id }, 'removing what has no record');
+  for (const id of files) {
+    const dir = podFilesDir(ctx.options, id);
+    await attempt(ctx, id, () => rm(dir, { recursive: true, force: true }));
+  }
   const ended: string[] = [];
   const lost = new Set(layers);
   for (const id of pods) {

@@ -14,6 +14,18 @@ export function exitDir(options: RuntimeOptions, sandboxId: string): string {
   return join(podDir(options, sandboxId), 'exits');
 }
 
+/** Where the files of pods are, below `root`. */
+export const PODS = 'pods';
+
+/**
+ * The files that a pod's containers have in their /etc. Containers write to them, as much as they
+ * like: on the disk that has their writable layers, too, and not on the tmpfs of `state`, which
+ * they would fill for the whole host.
+ */
+export function podFilesDir(options: RuntimeOptions, sandboxId: string): string {
+  return join(options.root, PODS, sandboxId);
+}
+
 /** Where the writable layers are, below `root`. */
 export const CONTAINERS = 'containers';
 

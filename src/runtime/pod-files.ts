@@ -6,7 +6,7 @@ import type { PodNetwork } from '../network/index.ts';
 import { hostnameFile, hostsFile, resolvConf } from '../network/pod-files.ts';
 import type { SandboxRecord } from '../store/types.ts';
 import type { RuntimeContext } from './context.ts';
-import { podDir } from './paths.ts';
+import { podFilesDir } from './paths.ts';
 
 /** HOST_NAME_MAX of Linux. */
 const HOSTNAME_MAX = 64;
@@ -19,7 +19,7 @@ export interface PodFilePaths {
 
 /** Where the files lie that every container of a pod sees in its /etc. */
 export function podFilePaths(ctx: RuntimeContext, record: SandboxRecord): PodFilePaths {
-  const dir = podDir(ctx.options, record.id);
+  const dir = podFilesDir(ctx.options, record.id);
   return {
     hosts: join(dir, 'hosts'),
     resolvConf: join(dir, 'resolv.conf'),
@@ -37,7 +37,7 @@ export async function writePodFiles(
   const paths = podFilePaths(ctx, record);
   const hostNetwork = config.namespaces?.network === 'node';
   const name = config.hostname || (hostNetwork ? hostname() : config.name.slice(0, HOSTNAME_MAX));
-  await mkdir(podDir(ctx.options, record.id), { recursive: true, mode: 0o700 });
+  await mkdir(podFilesDir(ctx.options, record.id), { recursive: true, mode: 0o700 });
   const [hostHosts, hostResolv] = await Promise.all([
     readFile('/etc/hosts', 'utf8').catch(() => ''),
     hostNetwork ? readFile('/etc/resolv.conf', 'utf8').catch(() => '') : hostResolvConf(),
