@@ -32,7 +32,8 @@ beforeEach(async () => {
 
 after(() => runtime.close());
 
-const look = () => snapshot({ dirs: [join(runtime.dir, 'state')], pid: process.pid });
+const dirs = () => [join(runtime.dir, 'state'), join(runtime.dir, 'root', 'containers')];
+const look = () => snapshot({ dirs: dirs(), pid: process.pid });
 
 /** After the test's pod is removed, nothing is there that was not there before. */
 async function assertClean(): Promise<void> {
@@ -40,10 +41,7 @@ async function assertClean(): Promise<void> {
   const { ctx } = runtime;
   assert.deepEqual(ctx.containers.list(), []);
   assert.deepEqual(ctx.sandboxes.list(), []);
-  assert.deepEqual(
-    await settledLeaks(clean, { dirs: [join(runtime.dir, 'state')], pid: process.pid }),
-    {},
-  );
+  assert.deepEqual(await settledLeaks(clean, { dirs: dirs(), pid: process.pid }), {});
 }
 
 const state = (id: string) => stateOf(runtime.ctx.containers.get(id).status.get());
@@ -295,6 +293,12 @@ test('CR-4 to CR-14: a create that fails at any step can be tried again, and lea
   ctx.containers.add = add;
   const id = await runtime.create(podId, config);
   await removeContainer(ctx, id);
+  // None of them holds the image any more, whose layers go with it.
+  const [image] = ctx.images.list();
+  const layers = ctx.images.layersOf(image?.id ?? '').map((dir) => join(ctx.options.root, dir));
+  await ctx.images.remove(image?.id ?? '');
+  assert.deepEqual(layers.filter(existsSync), []);
+  await ctx.images.import(join(runtime.dir, 'layout'));
   await assertClean();
 });
 

@@ -6,6 +6,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoracleError } from '../../src/errors.ts';
 import { keepAlive } from '../../src/runtime/deferred.ts';
+import { recordExit } from '../../src/runtime/exits.ts';
 import { exitDir, snapshotDir } from '../../src/runtime/paths.ts';
 import { removeContainer } from '../../src/runtime/remove.ts';
 import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
@@ -70,8 +71,7 @@ test('SP-6, SP-8: the stop signal is sent once, whoever asks, and a stop that is
   const second = stopContainer(ctx, id, 60_000, caller.signal);
   while (terms() === 0) await sleep(5);
   caller.abort(gone());
-  await assert.rejects(first, { kind: 'Cancelled' });
-  await assert.rejects(second, { kind: 'Cancelled' });
+  await Promise.all([first, second].map((one) => assert.rejects(one, { kind: 'Cancelled' })));
   await sleep(100);
   assert.equal(state(id), 'running');
   await stopContainer(ctx, id, 300);
@@ -197,6 +197,23 @@ test('RM-4, RM-5: what somebody else has removed already is no error, and the en
   await removeContainer(ctx, id);
   unsubscribe();
   assert.deepEqual(told, [['deleted', false, undefined]]);
+  await assertClean();
+});
+
+test('EX-13: the exit of a container that has been removed is told to nobody, and brings nothing back', async () => {
+  const { ctx } = runtime;
+  const id = await runtime.create(podId);
+  await startContainer(ctx, id);
+  const container = ctx.containers.get(id);
+  await removeContainer(ctx, id);
+  const told: string[] = [];
+  const unsubscribe = ctx.events.subscribe(({ type }) => void told.push(type));
+  await recordExit(ctx, container, { exitCode: 3, finishedAt: 1n << 62n, reason: 'Error' });
+  unsubscribe();
+  assert.deepEqual(told, []);
+  assert.equal(ctx.containers.has(id), false);
+  await runtime.reopen();
+  assert.equal(runtime.ctx.containers.has(id), false);
   await assertClean();
 });
 
