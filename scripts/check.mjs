@@ -13,6 +13,8 @@ const tidy = process.argv.includes('--tidy');
 const native = [
   ...filesBelow('native', ['.cc', '.h']),
   ...filesBelow('test/native', ['.cc', '.h']),
+  ...filesBelow('test/fuzz', ['.cc', '.h']),
+  ...filesBelow('test/sanitize', ['.cc']),
 ];
 const compileCommands = 'build-dev/native';
 

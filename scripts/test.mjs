@@ -1,6 +1,6 @@
 // Runs the test suites and ends with one line of totals; fails if anything failed.
 //
-//     node scripts/test.mjs [check] [unit] [native] [integration] [torture]
+//     node scripts/test.mjs [check] [unit] [native] [integration] [sanitize] [fuzz] [torture]
 //
 // By default all, in this order.
 //
@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { apart } from './apart.mjs';
 import { filesBelow, has, heading, root, run } from './run-step.mjs';
+import { buildAhead, fuzz, sanitize } from './sanitizers.mjs';
 
 /** The longest that one test file may take, ms. */
 const FILE_TIMEOUT = 300_000;
@@ -32,6 +33,14 @@ function count({ passed = 0, failed = 0, skipped: left = 0 }) {
   total.passed += passed;
   total.failed += failed;
   total.skipped += left;
+}
+
+/** What a stage of scripts/sanitizers.mjs returns. */
+function countAll(results) {
+  for (const { reasons = [], ...totals } of results) {
+    count(totals);
+    for (const reason of reasons) skipped(reason);
+  }
 }
 
 const number = (text, pattern) => Number(text.match(pattern)?.[1] ?? 0);
@@ -174,6 +183,8 @@ const stages = {
   unit: () => nodeTests(['test/unit', 'test/types'], []),
   native,
   integration,
+  sanitize: async () => countAll(await sanitize()),
+  fuzz: async () => countAll(await fuzz()),
   torture,
 };
 
@@ -186,12 +197,14 @@ if (unknown.length > 0) {
 const seconds = (ms) => `${(ms / 1000).toFixed(0).padStart(4)} s`;
 const started = Date.now();
 const stageTimes = [];
-for (const [name, stage] of Object.entries(stages)) {
-  if (asked.length > 0 && !asked.includes(name)) continue;
+const wanted = Object.keys(stages).filter((name) => asked.length === 0 || asked.includes(name));
+// What the last stages take minutes to compile is made with the time that the first ones leave.
+if (wanted.includes('sanitize') && wanted[0] !== 'sanitize') buildAhead();
+for (const name of wanted) {
   heading(name);
   const before = total.failed;
   const from = Date.now();
-  await stage();
+  await stages[name]();
   stageTimes.push(`${seconds(Date.now() - from)}  ${name}`);
   if (total.failed > before) console.log(`${name}: FAILED`);
 }
