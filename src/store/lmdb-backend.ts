@@ -18,8 +18,9 @@ const RESERVED_PAGES = 128;
 /**
  * LMDB in `directory`. Every commit is durable when it resolves: LMDB syncs inside it.
  *
- * LMDB must never meet a full disk: lmdb 3.5.6 answers a page that cannot be written with a
- * corrupted heap. So the file is grown ahead of LMDB, by a plain write whose failure harms nothing.
+ * LMDB must never meet a damaged file, whose page numbers it follows wherever they lead: see
+ * engine.ts. Nor a full disk: lmdb 3.5.6 answers a page that cannot be written with a corrupted
+ * heap. So the file is grown ahead of LMDB, by a plain write whose failure harms nothing.
  */
 export class LmdbBackend implements Backend {
   readonly #db: RootDatabase<Buffer, string>;
@@ -33,9 +34,8 @@ export class LmdbBackend implements Backend {
       path: directory,
       noSubdir: false,
       encoding: 'binary',
-      // A commit that has resolved is durable, and its file whole whenever the power fails: pages
-      // are synced before the meta page that leads to them is written. With overlapping syncs, the
-      // default, a file that is reopened after a kill is not (docs/decisions/0005).
+      // Pages are synced before the meta page that leads to them is written, so the latest meta page
+      // is always good. Overlapping syncs, the default, would save time that the journal hides.
       overlappingSync: false,
       // A commit starts when it is asked for, not at the end of the turn of the event loop.
       eventTurnBatching: false,
@@ -70,7 +70,6 @@ export class LmdbBackend implements Backend {
   async flushed(): Promise<void> {
     await this.#commits.drained();
     await failpoint('lmdb.flush');
-    await this.#db.flushed;
   }
 
   async close(): Promise<void> {

@@ -78,7 +78,7 @@ test('what lmdb writes is read without it, whatever was done to it', async (t) =
   );
 });
 
-test('RC-4: a damaged file costs the records that the damage hit, and is kept', async (t) => {
+test('RC-1: a damaged file costs the records that the damage hit, and is kept', async (t) => {
   const root = await someStore(t);
   const path = join(root, 'meta/data.mdb');
   const whole = readFileSync(path);
@@ -105,7 +105,7 @@ test('RC-4: a damaged file costs the records that the damage hit, and is kept', 
   assert.deepEqual(readFileSync(join(dirname(path), aside)), whole);
 });
 
-test('RC-4: a store opens whatever bytes of its file have changed, and tells what it has lost', async (t) => {
+test('RC-1: a store opens whatever bytes of its file have changed, and tells what it has lost', async (t) => {
   const root = await someStore(t);
   const path = join(root, 'meta/data.mdb');
   const whole = readFileSync(path);
@@ -134,7 +134,7 @@ test('RC-4: a store opens whatever bytes of its file have changed, and tells wha
   assert.ok(kept > 0.9 * ROWS * runs, `${kept} of ${ROWS * runs} rows are kept`);
 });
 
-test('RC-4: a store opens whatever is left of its file', async (t) => {
+test('RC-1: a store opens whatever is left of its file', async (t) => {
   const root = await someStore(t);
   const path = join(root, 'meta/data.mdb');
   const whole = readFileSync(path);
