@@ -34,6 +34,11 @@ bool same_file(const struct stat& a, const struct stat& b) {
 
 }  // namespace
 
+bool is_executable(int fd) {
+  struct stat status = {};
+  return fstat(fd, &status) == 0 && (status.st_mode & 0111) == 0111;
+}
+
 Failure sealed_memfd(const char* name, std::span<const uint8_t> bytes, bool executable, Fd* memfd) {
   const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
   Fd fd(memfd_create(name, flags | (executable ? kMfdExec : 0)));
@@ -57,7 +62,8 @@ Failure sealed_memfd(const char* name, std::span<const uint8_t> bytes, bool exec
 
 Failure SealedExecutable::get(const std::string& path, int* fd) {
   struct stat now = {};
-  if (copy_ && path == path_ && stat(path.c_str(), &now) == 0 && same_file(now, status_)) {
+  if (copy_ && path == path_ && stat(path.c_str(), &now) == 0 && same_file(now, status_) &&
+      is_executable(copy_.get())) {
     *fd = copy_.get();
     return {};
   }

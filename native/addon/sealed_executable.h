@@ -13,8 +13,10 @@
 
 namespace coracle {
 
-// Keeps the copy of the last executable asked for, for as long as the file stays the same.
-// Used on one thread.
+// Keeps the copy of the last executable asked for, for as long as the file stays the same, and
+// nobody has taken the right to execute it from the copy: before F_SEAL_EXEC (Linux 6.3) a
+// container that gets hold of it can, which would leave the host without new pods. Used on one
+// thread.
 class SealedExecutable {
  public:
   // `fd` stays owned by this object and valid until the next call.
@@ -25,6 +27,9 @@ class SealedExecutable {
   struct stat status_ = {};
   Fd copy_;
 };
+
+// Whether everybody may execute the file.
+bool is_executable(int fd);
 
 // A memfd holding `bytes`, sealed against every change. `executable`: MFD_EXEC where the kernel
 // has it (6.3), as sysctl vm.memfd_noexec wants.
