@@ -28,16 +28,34 @@ export class CoracleError extends Error {
   }
 }
 
+/** Characters of a value that a message shows: what is said of it must not be lost behind it. */
+const SHOWN = 512;
+
+/** Whatever somebody has given, as a message shows it: as JSON, and only the beginning of it. */
+export function quote(value: unknown): string {
+  const text = json(value) ?? String(value);
+  if (text.length <= SHOWN) return text;
+  // Half a surrogate pair is no text, and encoders throw on it.
+  return `${text.slice(0, SHOWN).replace(/[\ud800-\udbff]$/, '')}…`;
+}
+
+function json(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value, (_key, each: unknown) =>
+      typeof each === 'bigint' ? String(each) : each,
+    );
+  } catch {
+    return typeof value;
+  }
+}
+
 /** The field of a request that is wrong, its value, and what it takes. */
 export function invalid(field: string, value: unknown, expected: string): CoracleError {
-  return new CoracleError(
-    'InvalidArgument',
-    `${field}: ${JSON.stringify(value) ?? 'undefined'} ${expected}`,
-  );
+  return new CoracleError('InvalidArgument', `${field}: ${quote(value)} ${expected}`);
 }
 
 export function notFound(what: string, id: string): CoracleError {
-  return new CoracleError('NotFound', `${what} ${JSON.stringify(id)} not found`);
+  return new CoracleError('NotFound', `${what} ${quote(id)} not found`);
 }
 
 /** The message of anything thrown. */

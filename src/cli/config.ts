@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import * as v from 'valibot';
-import { CoracleError, messageOf } from '../errors.ts';
+import { CoracleError, messageOf, quote } from '../errors.ts';
 import type { LOG_LEVELS } from '../observe/logger.ts';
 import type { RuntimeOptions } from '../runtime/context.ts';
 import type { StreamServerOptions } from '../streaming/server.ts';
@@ -184,7 +184,7 @@ function validate(input: unknown, where: (key: string) => string): GivenSettings
   }
   throw new CoracleError(
     'InvalidArgument',
-    `${where(key)}: ${JSON.stringify(issue.input)} ${expectation(issue)}`,
+    `${where(key)}: ${quote(issue.input)} ${expectation(issue)}`,
   );
 }
 

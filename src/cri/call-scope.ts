@@ -12,6 +12,9 @@ import { codeOf, isOwnFault, toServiceError } from './errors.ts';
 /** Fields that tell which object a request is about. Others may hold credentials. */
 const LOGGED_FIELDS = ['podSandboxId', 'containerId', 'runtimeHandler'] as const;
 
+/** An id has 64 characters; what is longer is none, and would only fill the log. */
+const LONGEST_ID = 128;
+
 /** A call that is over: its method, its status as "OK" or "NOT_FOUND", and how long it took. */
 export type Called = (method: string, code: string, seconds: number) => void;
 
@@ -92,7 +95,7 @@ function identify(request: unknown): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
   for (const name of LOGGED_FIELDS) {
     const value = (request as Record<string, unknown>)[name];
-    if (value) fields[name] = value;
+    if (typeof value === 'string' && value !== '') fields[name] = value.slice(0, LONGEST_ID);
   }
   return fields;
 }

@@ -17,10 +17,12 @@ const CODES: Readonly<Record<ErrorKind, status>> = {
 };
 
 /**
- * Longest status message, in characters. It travels percent-encoded in an HTTP/2 header, and
- * clients limit the size of those: a longer one would break the call instead of explaining it.
+ * Longest status message, in characters, as it is and percent-encoded. It travels encoded in an
+ * HTTP/2 header, and clients limit the size of those: a longer one would break the call instead of
+ * explaining it.
  */
 const MAX_DETAILS = 4096;
+const MAX_ENCODED = 6144;
 
 /** A gRPC status as grpc-js wants it from a handler. */
 export function toServiceError(error: unknown): ServiceError {
@@ -58,6 +60,16 @@ function detailsOf(error: unknown): string {
   return reason === undefined || message.startsWith(reason) ? message : `${reason}: ${message}`;
 }
 
+/** Half a surrogate pair would make grpc-js throw when it encodes the message. */
+const LONE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+
 function shorten(text: string): string {
-  return text.length <= MAX_DETAILS ? text : `${text.slice(0, MAX_DETAILS - 1)}…`;
+  let short = text.slice(0, MAX_DETAILS + 1).replace(LONE, '\ufffd');
+  for (let length = MAX_DETAILS; ; ) {
+    if (short.length > length) short = `${short.slice(0, length - 1).replace(LONE, '')}…`;
+    const excess = encodeURI(short).length - MAX_ENCODED;
+    if (excess <= 0) return short;
+    // A character takes nine of the encoded ones at most.
+    length = short.length - Math.ceil(excess / 9);
+  }
 }

@@ -3,6 +3,7 @@ import type { handleServerStreamingCall, ServerWritableStream } from '@grpc/grpc
 import { abortError, throwIfAborted } from '../errors.ts';
 import type { ServerStreaming } from './call.ts';
 import { type Backend, beginCall, recovered, signalOf } from './call-scope.ts';
+import { wellFormed } from './decode-request.ts';
 
 /** A server-streaming handler as grpc-js wants it. */
 export function serveStream<Context>(
@@ -15,7 +16,8 @@ export function serveStream<Context>(
     const signal = signalOf(call);
     let messages = 0;
     try {
-      for await (const message of handler(recovered(backend), call.request, signal)) {
+      const request = wellFormed(call.request);
+      for await (const message of handler(recovered(backend), request, signal)) {
         await send(call, message, signal);
         messages += 1;
       }

@@ -1,6 +1,7 @@
 import type { handleUnaryCall } from '@grpc/grpc-js';
 import type { Unary } from './call.ts';
 import { type Backend, beginCall, recovered, signalOf } from './call-scope.ts';
+import { wellFormed } from './decode-request.ts';
 
 /** A unary handler as grpc-js wants it. */
 export function serveUnary<Context>(
@@ -11,7 +12,7 @@ export function serveUnary<Context>(
   return async (call, reply) => {
     const scope = beginCall(backend, method, call.request);
     try {
-      const response = await handler(recovered(backend), call.request, signalOf(call));
+      const response = await handler(recovered(backend), wellFormed(call.request), signalOf(call));
       reply(null, response);
       scope.done();
     } catch (error) {

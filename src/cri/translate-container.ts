@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { invalid } from '../errors.ts';
+import { invalid, quote } from '../errors.ts';
 import type { ContainerConfig, DeviceConfig, SandboxConfig } from '../spec/config.ts';
 import {
   absolutePath,
@@ -78,7 +78,7 @@ function refuseUnsupported(config: CriContainerConfig): void {
   refuseAny('config.CDI_devices', config.CDIDevices, 'CDI devices are');
   const annotation = Object.keys(config.annotations).find((key) => key.startsWith(CDI_ANNOTATION));
   if (annotation !== undefined) {
-    throw unsupported(`config.annotations[${JSON.stringify(annotation)}]`, 'CDI devices are');
+    throw unsupported(`config.annotations[${quote(annotation)}]`, 'CDI devices are');
   }
 }
 

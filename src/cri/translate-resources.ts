@@ -1,4 +1,4 @@
-import { invalid } from '../errors.ts';
+import { invalid, quote } from '../errors.ts';
 import type { LinuxResources } from '../spec/config.ts';
 import { integer, withoutNul } from './fields.ts';
 import type { HugepageLimit, LinuxContainerResources } from './gen/cri.ts';
@@ -88,7 +88,7 @@ function hugepageLimit(field: string, { pageSize, limit }: HugepageLimit) {
 
 /** Keys are file names in the container's own cgroup; a slash would lead to another one. */
 function unifiedEntry(field: string, [key, value]: [string, string]): [string, string] {
-  const name = `${field}.unified[${JSON.stringify(key)}]`;
+  const name = `${field}.unified[${quote(key)}]`;
   if (!/^[a-z0-9_]+(\.[A-Za-z0-9_]+)+$/.test(key)) {
     throw invalid(name, value, 'is not keyed by the name of a cgroup file such as "memory.high"');
   }

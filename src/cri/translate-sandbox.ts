@@ -1,4 +1,4 @@
-import { invalid } from '../errors.ts';
+import { invalid, quote } from '../errors.ts';
 import type { HostReport } from '../runtime/doctor.ts';
 import type { DnsConfig, PortMapping, SandboxConfig } from '../spec/config.ts';
 import { slicePath } from './cgroup-parent.ts';
@@ -111,7 +111,7 @@ function linux(
   const parent = config?.cgroupParent ?? '';
   const sysctls = Object.entries(config?.sysctls ?? {});
   for (const [name, value] of sysctls) {
-    withoutNul(`${field}.sysctls[${JSON.stringify(name)}]`, name + value);
+    withoutNul(`${field}.sysctls[${quote(name)}]`, name + value);
   }
   return {
     ...(parent && { cgroupParent: cgroupParent(`${field}.cgroup_parent`, parent, host) }),

@@ -1,6 +1,6 @@
 import { invalid } from '../errors.ts';
 import type { NamespaceMode as Mode, SandboxConfig, SecurityConfig } from '../spec/config.ts';
-import { integer, nonEmpty, oneOf } from './fields.ts';
+import { integer, nonEmpty, oneOf, withoutNul } from './fields.ts';
 import {
   type Capability,
   LinuxContainerSecurityContext,
@@ -59,8 +59,8 @@ export function securityFromCri(
     ),
     readonlyRootfs: context.readonlyRootfs,
     noNewPrivs: context.noNewPrivs,
-    ...procPaths('maskedPaths', context, sandbox),
-    ...procPaths('readonlyPaths', context, sandbox),
+    ...procPaths(field, 'maskedPaths', context, sandbox),
+    ...procPaths(field, 'readonlyPaths', context, sandbox),
     seccomp: seccompFromCri(field, context.seccomp, context.seccompProfilePath),
     ...(apparmor && { apparmor }),
   };
@@ -73,12 +73,14 @@ export function securityFromCri(
  * reading.
  */
 function procPaths(
+  field: string,
   kind: 'maskedPaths' | 'readonlyPaths',
   context: LinuxContainerSecurityContext,
   { userNamespace }: SandboxConfig,
 ): SecurityConfig {
-  const paths = context[kind];
-  return paths.length > 0 || userNamespace ? { [kind]: [...paths] } : {};
+  const name = kind === 'maskedPaths' ? 'masked_paths' : 'readonly_paths';
+  const paths = context[kind].map((path, i) => withoutNul(`${field}.${name}[${i}]`, path));
+  return paths.length > 0 || userNamespace ? { [kind]: paths } : {};
 }
 
 function capabilities(field: string, message: Capability | undefined): SecurityConfig {

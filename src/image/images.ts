@@ -1,4 +1,4 @@
-import { CoracleError, invalid, notFound, throwIfAborted } from '../errors.ts';
+import { CoracleError, invalid, messageOf, notFound, throwIfAborted } from '../errors.ts';
 import type { RegistryAuth } from './auth.ts';
 import { isDigest } from './digest.ts';
 import { diskError, lacksSpace } from './disk-error.ts';
@@ -17,7 +17,7 @@ import type { PullProgress } from './progress.ts';
 import { type PullParts, type PullRequest, pullImage } from './pull.ts';
 import { PullTracker } from './pull-tracker.ts';
 import { type ImageStatus, statusOf } from './records.ts';
-import { formatReference, parseReference } from './reference.ts';
+import { formatReference, parseReference, type Reference } from './reference.ts';
 import type { Registries } from './registry.ts';
 
 export type { RegistryAuth } from './auth.ts';
@@ -113,10 +113,7 @@ export class ImageService {
     options: { signal?: AbortSignal; tag?: string } = {},
   ): Promise<string[]> {
     throwIfAborted(options.signal);
-    const tag = options.tag === undefined ? undefined : parseReference(options.tag);
-    if (tag?.digest !== undefined) {
-      throw new CoracleError('InvalidArgument', `tag ${JSON.stringify(options.tag)}: has a digest`);
-    }
+    const tag = options.tag === undefined ? undefined : parseTag(options.tag);
     // Nobody joins an import: each has a key of its own.
     this.#importCount += 1;
     const records = await this.#imports.run(String(this.#importCount), options.signal, (signal) =>
@@ -279,4 +276,15 @@ export class ImageService {
   #statusOf(record: ImageRecord): ImageStatus {
     return statusOf(record, this.#parts.pinned.has(record));
   }
+}
+
+/** The name that an imported image gets. Throws InvalidArgument. */
+function parseTag(text: string): Reference {
+  try {
+    const tag = parseReference(text);
+    if (tag.digest === undefined) return tag;
+  } catch (error) {
+    throw new CoracleError('InvalidArgument', `tag: ${messageOf(error)}`, { cause: error });
+  }
+  throw invalid('tag', text, 'has a digest');
 }

@@ -1,7 +1,7 @@
 import { constants, createReadStream } from 'node:fs';
 import { open, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CoracleError, messageOf, notFound, throwIfAborted } from '../errors.ts';
+import { CoracleError, messageOf, notFound, quote, throwIfAborted } from '../errors.ts';
 import type { Addon, LayerSource, NativeError } from '../native/types.ts';
 import { indexTar, type TarEntry } from './tar-index.ts';
 import { detectCompression } from './unpack.ts';
@@ -9,6 +9,8 @@ import { detectCompression } from './unpack.ts';
 /** A compressed archive is written out plain; it gets that much, and leaves a tenth of the disk. */
 const MAX_PLAIN_BYTES = 256 * 2 ** 30;
 const MAX_DISK_SHARE = 0.9;
+/** What stat(2) says of a path that leads nowhere, by itself. */
+const NO_PATH = new Set(['ENOTDIR', 'ENAMETOOLONG', 'ELOOP']);
 /** Bytes that are read at once. */
 const HIGH_WATER = 256 << 10;
 
@@ -39,7 +41,8 @@ export async function openLayout(
 ): Promise<LayoutSource> {
   const status = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') throw notFound('file', path);
-    throw error;
+    if (!NO_PATH.has(error.code ?? '')) throw error;
+    throw new CoracleError('InvalidArgument', `${quote(path)} is no path here: ${error.code}`);
   });
   if (status.isDirectory()) return new DirectorySource(path);
   // A pipe has no second pass, and opening one waits for its writer.

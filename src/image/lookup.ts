@@ -1,4 +1,4 @@
-import { CoracleError } from '../errors.ts';
+import { CoracleError, quote } from '../errors.ts';
 import { isDigest } from './digest.ts';
 import type { ImageRecord } from './image-store.ts';
 import { formatReference, nameOf, parseReference, type Reference } from './reference.ts';
@@ -21,7 +21,7 @@ export function findImage(images: readonly ImageRecord[], text: string): ImageRe
   if (matches.length > 1) {
     throw new CoracleError(
       'FailedPrecondition',
-      `image id ${JSON.stringify(text)} is ambiguous: ${matches.length} images begin with it`,
+      `image id ${quote(text)} is ambiguous: ${matches.length} images begin with it`,
     );
   }
   return matches[0];

@@ -1,4 +1,4 @@
-import { CoracleError } from '../errors.ts';
+import { CoracleError, quote } from '../errors.ts';
 import { type Digest, isDigest } from './digest.ts';
 
 /** A name of an image in a registry, with every default spelled out. */
@@ -26,7 +26,7 @@ const MAX_NAME = 255;
  */
 export function parseReference(text: string): Reference {
   const fail = (why: string): never => {
-    throw new CoracleError('InvalidArgument', `image reference ${JSON.stringify(text)}: ${why}`);
+    throw new CoracleError('InvalidArgument', `image reference ${quote(text)}: ${why}`);
   };
   if (text === '') fail('is empty');
   if (/^[0-9a-f]{64}$/.test(text)) fail('is an image id, not a name');
@@ -53,11 +53,11 @@ export function parseReference(text: string): Reference {
   if (first === 'localhost' || /[.:[A-Z]/.test(first)) {
     registry = first;
     repository = name.slice(slash + 1);
-    if (!HOST.test(registry)) fail(`${JSON.stringify(registry)} is no registry host`);
+    if (!HOST.test(registry)) fail(`${quote(registry)} is no registry host`);
     const port = /:([0-9]+)$/.exec(registry.replace(/^\[.*\]/, ''));
     if (port && Number(port[1]) > 65535) fail('has a port above 65535');
     // "10.1.1.256" looks like a host, and is none to those who connect.
-    if (!URL.canParse(`https://${registry}`)) fail(`${JSON.stringify(registry)} is no address`);
+    if (!URL.canParse(`https://${registry}`)) fail(`${quote(registry)} is no address`);
   }
   if (registry === 'index.docker.io' || registry === 'registry-1.docker.io') {
     registry = DEFAULT_REGISTRY;
@@ -68,7 +68,7 @@ export function parseReference(text: string): Reference {
       fail(
         /[A-Z]/.test(part)
           ? 'the repository must be lower case'
-          : `${JSON.stringify(part)} is no repository component`,
+          : `${quote(part)} is no repository component`,
       );
     }
   }

@@ -1,4 +1,4 @@
-import { invalid } from '../errors.ts';
+import { invalid, quote } from '../errors.ts';
 import type { Bandwidth } from './index.ts';
 
 /** Annotations of Kubernetes' bandwidth shaping; their values are quantities in bits per second. */
@@ -46,7 +46,7 @@ export function podBandwidth(annotations: Readonly<Record<string, string>>): Ban
 function limit(annotation: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const value = parseQuantity(text);
-  const field = `annotations[${JSON.stringify(annotation)}]`;
+  const field = `annotations[${quote(annotation)}]`;
   if (value === undefined) throw invalid(field, text, 'is not a quantity such as "10M"');
   if (value < MIN || value > MAX) {
     throw invalid(field, text, 'is not between 1k and 1P bits per second');

@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CoracleError, invalid } from '../errors.ts';
+import { CoracleError, quote } from '../errors.ts';
 import type { ContainerConfig } from '../spec/config.ts';
 import { containerSpec } from '../spec/container-spec.ts';
 import type { PodProcesses } from '../spec/namespaces.ts';
@@ -16,6 +15,7 @@ import { findMountedImages } from './mounted-images.ts';
 import { checkOlderMonitor, hasOlderMonitor } from './older-monitor.ts';
 import { snapshotDir } from './paths.ts';
 import { podFilePaths } from './pod-files.ts';
+import { readSeccompFile } from './read-seccomp-file.ts';
 import { resolveDevices } from './resolve-devices.ts';
 import { imageVolumes } from './volumes.ts';
 
@@ -29,7 +29,7 @@ export async function describeContainer(
 ): Promise<ContainerRecord> {
   const image = ctx.images.status(config.image);
   if (!image) {
-    throw new CoracleError('NotFound', `image ${JSON.stringify(config.image)} is not present`);
+    throw new CoracleError('NotFound', `image ${quote(config.image)} is not present`);
   }
   checkOlderMonitor(ctx, sandbox.record.id, config);
   const stopSignal = config.stopSignal || image.config.stopSignal || 'SIGTERM';
@@ -72,21 +72,6 @@ export async function describeContainer(
     ...(mounted.records.length > 0 ? { mountedImages: mounted.records } : {}),
     spec,
   };
-}
-
-/** The text of a Localhost profile, where one is asked for. */
-async function readSeccompFile(
-  config: ContainerConfig,
-): Promise<{ path: string; text: string } | undefined> {
-  const profile = config.security?.seccomp;
-  if (profile?.type !== 'localhost' || config.security?.privileged) return undefined;
-  const { path } = profile;
-  try {
-    return { path, text: await readFile(path, 'utf8') };
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw invalid('security.seccomp.path', path, `cannot be read: ${code}`);
-  }
 }
 
 function podProcesses(

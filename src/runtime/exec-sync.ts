@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { CoracleError } from '../errors.ts';
+import { CoracleError, quote } from '../errors.ts';
 import type { RuntimeContext } from './context.ts';
 import { deadline, settledWithin, withSignal } from './deferred.ts';
 import { type ExecProcess, type ExecRequest, openExec } from './exec.ts';
@@ -43,7 +43,7 @@ export async function execSync(
   };
   const { timeoutMs } = options;
   const late = () => {
-    const what = `command ${JSON.stringify(argv[0])} timed out after ${timeoutMs} ms`;
+    const what = `command ${quote(argv[0])} timed out after ${timeoutMs} ms`;
     return new CoracleError('DeadlineExceeded', what);
   };
   const limit = deadline(timeoutMs, late, options.signal);

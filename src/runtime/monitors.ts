@@ -1,4 +1,4 @@
-import { CoracleError } from '../errors.ts';
+import { CoracleError, quote } from '../errors.ts';
 import { isNativeError } from '../native/addon.ts';
 import type { EntryStatus, MonitorConnection } from '../native/types.ts';
 import { type Deferred, deferred } from './deferred.ts';
@@ -90,7 +90,7 @@ export class Monitors {
     if (!monitor) {
       throw new CoracleError(
         'FailedPrecondition',
-        `sandbox ${JSON.stringify(sandboxId)} has no running monitor`,
+        `sandbox ${quote(sandboxId)} has no running monitor`,
       );
     }
     return monitor;

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { CoracleError } from '../errors.ts';
+import { CoracleError, quote } from '../errors.ts';
 import type { ContainerConfig, MountImage } from '../spec/config.ts';
 import type { ImageContent } from '../spec/oci.ts';
 import type { MountedImage } from '../store/types.ts';
@@ -27,7 +27,7 @@ export async function findMountedImages(
     if (!image) continue;
     const field = `mounts[${mount}].image`;
     const status = ctx.images.status(image.name);
-    if (!status) throw missing(`${field}: image ${JSON.stringify(image.name)} is not present`);
+    if (!status) throw missing(`${field}: image ${quote(image.name)} is not present`);
     const layers = ctx.images.layersOf(status.id);
     await requirePath(ctx, field, layers, image);
     found.records.push({ mount, imageId: status.id });
@@ -48,8 +48,8 @@ async function requirePath(
     path: subPath,
   });
   if (kind !== 'missing') return;
-  const what = `has no ${JSON.stringify(subPath)}`;
-  throw missing(`${field}.subPath: image ${JSON.stringify(name)} ${what}`);
+  const what = `has no ${quote(subPath)}`;
+  throw missing(`${field}.subPath: image ${quote(name)} ${what}`);
 }
 
 function missing(message: string): CoracleError {

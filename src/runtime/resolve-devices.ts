@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CoracleError } from '../errors.ts';
+import { CoracleError, quote } from '../errors.ts';
 import type { ContainerConfig, DeviceConfig } from '../spec/config.ts';
 import type { ResolvedDevice } from '../spec/host.ts';
 
@@ -17,11 +17,11 @@ async function resolve(device: DeviceConfig): Promise<ResolvedDevice[]> {
   const found = await stat(device.hostPath).catch((error: NodeJS.ErrnoException) => {
     throw new CoracleError(
       'InvalidArgument',
-      `devices.hostPath: ${JSON.stringify(device.hostPath)} cannot be used: ${error.code}`,
+      `devices.hostPath: ${quote(device.hostPath)} cannot be used: ${error.code}`,
     );
   });
   if (found.isDirectory()) {
-    const inside = await hostDevices(device.hostPath);
+    const inside = await hostDevices(device.hostPath, { left: MAX_ENTRIES });
     return inside.map((each) => ({
       ...each,
       containerPath: join(device.containerPath, each.containerPath.slice(device.hostPath.length)),
@@ -41,7 +41,7 @@ function describe(
   if (type !== S_IFCHR && type !== S_IFBLK) {
     throw new CoracleError(
       'InvalidArgument',
-      `devices.hostPath: ${JSON.stringify(hostPath)} is not a device node`,
+      `devices.hostPath: ${quote(hostPath)} is not a device node`,
     );
   }
   return {
@@ -73,13 +73,29 @@ const SKIPPED = new Set([
   '/dev/ptmx',
 ]);
 
-/** Every device node below a directory, for privileged containers. */
-export async function hostDevices(dir: string): Promise<ResolvedDevice[]> {
+/** Of a directory that a container asks for: one of devices has few, the whole host a million. */
+const MAX_ENTRIES = 10_000;
+
+/**
+ * Every device node below a directory, for privileged containers. Throws InvalidArgument where there
+ * is more below it than `room` says.
+ */
+export async function hostDevices(
+  dir: string,
+  room = { left: Number.POSITIVE_INFINITY },
+): Promise<ResolvedDevice[]> {
   const devices: ResolvedDevice[] = [];
   for (const entry of await readdir(dir, { withFileTypes: true }).catch(() => [])) {
     const path = join(dir, entry.name);
     if (SKIPPED.has(path)) continue;
-    if (entry.isDirectory()) devices.push(...(await hostDevices(path)));
+    room.left -= 1;
+    if (room.left < 0) {
+      throw new CoracleError(
+        'InvalidArgument',
+        `devices.hostPath: there are more than ${MAX_ENTRIES} files below it, at ${quote(dir)}`,
+      );
+    }
+    if (entry.isDirectory()) devices.push(...(await hostDevices(path, room)));
     else if (entry.isCharacterDevice() || entry.isBlockDevice()) {
       const found = await stat(path).catch(() => undefined);
       if (found) devices.push(describe(path, path, found, 'rwm'));

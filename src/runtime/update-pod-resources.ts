@@ -7,6 +7,7 @@ import type { Sandbox } from '../store/sandboxes.ts';
 import type { SandboxRecord } from '../store/types.ts';
 import { applyLimits } from './cgroup/apply.ts';
 import { cgroupDirs, createOps, ownsPodCgroup } from './cgroup/index.ts';
+import { refusedLimit } from './cgroup/refused-limit.ts';
 import type { RuntimeContext } from './context.ts';
 import { withSignal } from './deferred.ts';
 import { fromNative } from './native-failure.ts';
@@ -82,7 +83,7 @@ async function makeCgroup(ctx: RuntimeContext, { cgroupPath }: SandboxRecord): P
   try {
     await ctx.addon.runFileOps(createOps(ctx.cgroups, cgroupPath, {}));
   } catch (error) {
-    throw fromNative(error, 'Internal');
+    throw fromNative(refusedLimit(ctx.cgroups, error), 'Internal');
   }
 }
 

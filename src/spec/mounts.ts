@@ -1,5 +1,5 @@
 /** The mounts of a container, in the order in which they are made. */
-import { CoracleError, invalid } from '../errors.ts';
+import { CoracleError, invalid, quote } from '../errors.ts';
 import type { MountConfig, SandboxConfig } from './config.ts';
 import type { ImageContent, Mount } from './oci.ts';
 import { normalizePath } from './paths.ts';
@@ -57,7 +57,7 @@ export function containerMounts(input: MountInput): Mount[] {
     if (destination === '/' || path.includes('\0')) {
       throw new CoracleError(
         'InvalidArgument',
-        `the image declares a volume at ${JSON.stringify(path)}, which is no path below the root`,
+        `the image declares a volume at ${quote(path)}, which is no path below the root`,
       );
     }
     if (taken.has(destination)) return [];

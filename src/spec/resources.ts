@@ -1,5 +1,5 @@
 /** Limits: from the configuration's flat form to the runtime specification's. */
-import { invalid } from '../errors.ts';
+import { invalid, quote } from '../errors.ts';
 import type { LinuxResources } from './config.ts';
 import type { Resources } from './oci.ts';
 
@@ -95,7 +95,7 @@ function check(given: LinuxResources): void {
     }
   });
   for (const [file, value] of Object.entries(given.unified ?? {})) {
-    const field = `resources.unified[${JSON.stringify(file)}]`;
+    const field = `resources.unified[${quote(file)}]`;
     // A key names one file of a controller in the container's own cgroup. Those of the cgroup
     // core would move processes or hand controllers on.
     if (!/^[a-z]+(\.[A-Za-z0-9_]+)+$/.test(file) || /^cgroup\.(?!max\.)/.test(file)) {

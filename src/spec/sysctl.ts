@@ -1,5 +1,5 @@
 /** Which kernel parameters a pod may set: those that belong to its own namespaces. */
-import { invalid } from '../errors.ts';
+import { invalid, quote } from '../errors.ts';
 import type { SandboxConfig } from './config.ts';
 
 /** Held in the IPC namespace (ipc_namespaces(7)); fs.mqueue.* is besides. */
@@ -28,7 +28,7 @@ export function podSysctls(config: SandboxConfig): [name: string, value: string]
   const hostNet = config.namespaces?.network === 'node';
   const hostIpc = config.namespaces?.ipc === 'node';
   return Object.entries(config.sysctls ?? {}).map(([given, value]) => {
-    const field = `sysctls[${JSON.stringify(given)}]`;
+    const field = `sysctls[${quote(given)}]`;
     const name = dotted(given);
     if (!/^[a-z0-9_]+(\.[A-Za-z0-9_/@:-]+)+$/.test(name) || value.includes('\0')) {
       throw invalid(field, value, 'is not a kernel parameter and its value');

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { CoracleError } from '../errors.ts';
+import { CoracleError, quote } from '../errors.ts';
 
 /** How many candidates an error about an ambiguous prefix lists. */
 const LISTED = 5;
@@ -27,7 +27,7 @@ export function resolveId(
   const listed = found.sort().slice(0, LISTED).join(', ');
   throw new CoracleError(
     'InvalidArgument',
-    `${what} id ${JSON.stringify(given)} is ambiguous: ${listed}${rest}`,
+    `${what} id ${quote(given)} is ambiguous: ${listed}${rest}`,
     { reason: 'AmbiguousId' },
   );
 }

@@ -1,4 +1,4 @@
-import { CoracleError } from '../errors.ts';
+import { CoracleError, quote } from '../errors.ts';
 
 /**
  * Names in use, each by one id (SS-13). In memory only: the records carry the names, and a restart
@@ -23,7 +23,7 @@ export class NameRegistry {
     if (holder !== undefined && holder !== id) {
       throw new CoracleError(
         'AlreadyExists',
-        `${this.#what} name ${JSON.stringify(name)} is reserved for ${holder}`,
+        `${this.#what} name ${quote(name)} is reserved for ${holder}`,
         { reason: 'NameReserved' },
       );
     }
@@ -31,7 +31,7 @@ export class NameRegistry {
     if (held !== undefined && held !== name) {
       throw new CoracleError(
         'AlreadyExists',
-        `${this.#what} ${id} holds the name ${JSON.stringify(held)}, not ${JSON.stringify(name)}`,
+        `${this.#what} ${id} holds the name ${quote(held)}, not ${quote(name)}`,
         { reason: 'NameReserved' },
       );
     }

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { CoracleError } from '../errors.ts';
+import { CoracleError, quote } from '../errors.ts';
 
 export interface Address {
   /** A name or an IP address, IPv6 without brackets. */
@@ -15,7 +15,7 @@ export function parseAddress(text: string): Address {
   const host = ipv6 ?? name;
   const port = Number(digits);
   if (host === undefined || port > 65_535 || (ipv6 !== undefined && isIP(ipv6) !== 6)) {
-    throw new CoracleError('InvalidArgument', `${JSON.stringify(text)} is not a HOST:PORT`);
+    throw new CoracleError('InvalidArgument', `${quote(text)} is not a HOST:PORT`);
   }
   return { host, port };
 }

@@ -1,5 +1,5 @@
 import type { Duplex, Writable } from 'node:stream';
-import { CoracleError, messageOf } from '../errors.ts';
+import { CoracleError, messageOf, quote } from '../errors.ts';
 import type { Logger } from './backend.ts';
 import { flush, written } from './flush.ts';
 import { Pump } from './pump.ts';
@@ -71,5 +71,5 @@ async function copyBothWays(data: Duplex, pod: Duplex): Promise<void> {
 export function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (port >= 1 && port <= 65_535) return port;
-  throw new CoracleError('InvalidArgument', `port: ${JSON.stringify(text)} is not a port`);
+  throw new CoracleError('InvalidArgument', `port: ${quote(text)} is not a port`);
 }

@@ -71,5 +71,20 @@ describe('errors as gRPC statuses', () => {
     const { details } = toServiceError(new Error('x'.repeat(100_000)));
     assert.equal(details.length, 4096);
     assert.ok(details.endsWith('…'));
+    const wide = toServiceError(new Error('\u20ac'.repeat(100_000)));
+    assert.ok(encodeURI(wide.details).length <= 6144);
+    assert.ok(wide.details.endsWith('…'));
+    assert.equal(toServiceError(new Error('short \u20ac')).details, 'short \u20ac');
+  });
+
+  it('makes a message that gRPC can encode of any text, wherever it is cut', () => {
+    for (const size of [4093, 4094, 4095, 4096, 4097]) {
+      for (const text of ['\ud83d\ude00', '\ud83d', '\ude00']) {
+        const { details } = toServiceError(new Error('x'.repeat(size) + text.repeat(9)));
+        assert.ok(encodeURI(details).length <= 6144);
+      }
+    }
+    const emoji = toServiceError(new Error('\ud83d\ude00'.repeat(5000)));
+    assert.match(emoji.details, /^(\ud83d\ude00)+…$/u);
   });
 });

@@ -1,6 +1,6 @@
 /** The file operations that make a container's cgroup, change its limits and remove it. Pure. */
 import { dirname, join } from 'node:path';
-import { CoracleError, invalid } from '../../errors.ts';
+import { CoracleError, invalid, quote } from '../../errors.ts';
 import type { FileOp } from '../../native/types.ts';
 import type { Resources } from '../../spec/oci.ts';
 import type { CgroupLayout } from './layout.ts';
@@ -153,7 +153,7 @@ function requireControllers(layout: CgroupLayout, resources: Resources): void {
     const controller = file.slice(0, file.indexOf('.'));
     const ours = controller === 'cgroup' || layout.v2?.controllers.includes(controller);
     if (layout.v2 === undefined || !ours) {
-      const field = `resources.unified[${JSON.stringify(file)}]`;
+      const field = `resources.unified[${quote(file)}]`;
       throw invalid(field, value, 'is of no cgroup v2 controller of this host');
     }
   }
