@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { cgroupDirs } from '../../src/runtime/cgroup/index.ts';
 import { keepAlive } from '../../src/runtime/deferred.ts';
 import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
@@ -130,6 +131,29 @@ test('RC-5: a pod that is lost with its containers ends, wherever its cgroups ar
   }
 });
 
+test('RC-5: a container whose record alone is lost ends, and its neighbours go on', async () => {
+  const pod = await runtime.pod();
+  const [lost, kept] = [await runtime.create(pod), await runtime.create(pod)];
+  for (const id of [lost, kept]) await startContainer(runtime.ctx, id);
+  const pidOf = (id: string) => runtime.ctx.containers.get(id).status.get().pid;
+  const pids = [pidOf(lost), pidOf(kept)] as const;
+  const cgroups = cgroupDirs(
+    runtime.ctx.cgroups,
+    runtime.ctx.containers.get(lost).record.cgroupPath,
+  );
+  await runtime.reopen(() => forget({ sandboxes: [], containers: [lost] }));
+  assert.equal(lives(pids[0]), false);
+  assert.equal(lives(pids[1]), true);
+  assert.equal(pidOf(kept), pids[1]);
+  assert.deepEqual(cgroups.filter(existsSync), []);
+  const entries = await runtime.ctx.monitors.get(pod).connection.state();
+  assert.deepEqual(
+    entries.map(({ id }) => id),
+    [kept],
+  );
+  await assertClean();
+});
+
 test('RC-5: monitors whose state directory was deleted end, with or without a record', async () => {
   const kept = await runtime.pod();
   const id = await runtime.create(kept);
@@ -148,21 +172,35 @@ test('RC-5: monitors whose state directory was deleted end, with or without a re
 });
 
 test('EX-4: what ran of another user than root ends with its monitor, seen or not', async () => {
-  const pod = await runtime.pod({ namespaces: { network: 'none', pid: 'node' } });
-  const id = await runtime.create(pod, {
-    command: ['sh', '-c', 'sleep 1000 & wait'],
-    security: { runAsUser: 1000, pid: 'node' },
-  });
-  await startContainer(runtime.ctx, id);
-  const { pid } = runtime.ctx.containers.get(id).status.get();
-  const monitor = runtime.ctx.monitors.get(pod);
-  runtime.ctx.monitors.closeAll();
-  process.kill(monitor.connection.pid, 'SIGKILL');
-  await ended(pid);
-  await runtime.reopen();
-  const { exitCode } = runtime.ctx.containers.get(id).status.get();
-  assert.equal(exitCode, 255);
-  await assertClean();
+  for (const seen of [true, false]) {
+    const { ctx } = runtime;
+    const pod = await runtime.pod({ namespaces: { network: 'none', pid: 'node' } });
+    const id = await runtime.create(pod, {
+      command: ['sh', '-c', 'sleep 1000 & wait'],
+      security: { runAsUser: 1000, pid: 'node' },
+    });
+    await startContainer(ctx, id);
+    const { exited } = ctx.live.of(id);
+    const { pid } = ctx.containers.get(id).status.get();
+    const procs =
+      cgroupDirs(ctx.cgroups, ctx.containers.get(id).record.cgroupPath, 'pids')[0] ?? '';
+    const pids = () =>
+      readFileSync(join(procs, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean);
+    const end = Date.now() + 5000;
+    while (pids().length < 2 && Date.now() < end) await sleep(5);
+    const all = pids().map(Number);
+    assert.equal(all.length, 2);
+    const monitor = ctx.monitors.get(pod);
+    if (!seen) ctx.monitors.closeAll();
+    process.kill(monitor.connection.pid, 'SIGKILL');
+    await ended(pid);
+    if (seen) await keepAlive(exited.promise);
+    else await runtime.reopen();
+    for (const each of all) await ended(each);
+    const { exitCode } = runtime.ctx.containers.get(id).status.get();
+    assert.equal(exitCode, 255);
+    await assertClean();
+  }
 });
 
 test('G-10: a container that ran before the crash was recorded keeps its exit code', async () => {

@@ -86,7 +86,9 @@ test('G-4: whoever hears that a failed start is over can remove the container at
   const unsubscribe = runtime.ctx.events.subscribe(({ type }) => {
     if (type === 'stopped') removal = removeContainer(runtime.ctx, id);
   });
+  const { exited } = runtime.ctx.live.of(id);
   await assert.rejects(startContainer(runtime.ctx, id));
+  await exited.promise;
   unsubscribe();
   await removal;
   assert.ok(removal);

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CoracleError } from '../../src/errors.ts';
 import { keepAlive, settledWithin } from '../../src/runtime/deferred.ts';
 import { type ExecRequest, openExec } from '../../src/runtime/exec.ts';
+import type { Exit } from '../../src/runtime/monitors.ts';
 import { removeContainer } from '../../src/runtime/remove.ts';
 import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
 import { startContainer } from '../../src/runtime/start.ts';
@@ -116,6 +117,18 @@ test('ST-9, G-9: the first error of a start stays, whatever becomes of its undoi
   Reflect.deleteProperty(connection, 'delete');
   await removeContainer(ctx, kept);
   assert.deepEqual(await connection.state(), []);
+
+  const lost = await runtime.create(podId);
+  const broken = Object.assign(new Error('lost'), {
+    step: 'monitor connection',
+    errno: 0,
+    path: '',
+  });
+  const breaks = () => Promise.reject(broken);
+  Object.defineProperty(connection, 'delete', { value: breaks, configurable: true });
+  await removeContainer(ctx, lost);
+  assert.equal(ctx.containers.has(lost), false);
+  Reflect.deleteProperty(connection, 'delete');
   await assertClean();
 });
 
@@ -292,12 +305,22 @@ test('XS-3, XS-7: execs that cannot start leave no wait, process or descriptor',
   const { connection } = ctx.monitors.get(podId);
   const before = [fdCount(process.pid), fdCount(connection.pid)];
   const pipe = { type: 'pipe' } as const;
+  const monitor = ctx.monitors.get(podId);
+  const arm = monitor.armExit.bind(monitor);
+  const waits: Promise<Exit>[] = [];
+  monitor.armExit = (name) => {
+    waits.push(arm(name));
+    return arm(name);
+  };
   for (let turn = 0; turn < 30; turn += 1) {
     const request: ExecRequest = { argv: ['/no/such'], stdio: [pipe, pipe, pipe] };
     await assert.rejects(openExec(ctx, id, request), /no such file/);
   }
   assert.equal((await connection.state()).length, 1);
   assert.deepEqual([fdCount(process.pid), fdCount(connection.pid)], before);
+  assert.equal(waits.length, 30);
+  assert.equal(await settledWithin(Promise.all(waits), 5000), true, 'every wait is let go of');
+  Reflect.deleteProperty(monitor, 'armExit');
   await assertClean();
 });
 
