@@ -37,15 +37,27 @@ Fd open_multiplexer(const Child& child) {
   return Fd();
 }
 
+// A link there would have the terminal lie over any other file (CVE-2025-52565): what is mounted
+// over is opened without following it.
+Fd console_target(const Child& child, const char* path) {
+  if (!Fd(make_target(child.root, path, TargetKind::kFile))) return Fd();
+  Fd target(open_in_root(child.root, path, O_PATH | O_NOFOLLOW));
+  struct stat entry;
+  if (!target || fstat(target.get(), &entry) != 0) return Fd();
+  if (!S_ISLNK(entry.st_mode)) return target;
+  errno = ELOOP;
+  return Fd();
+}
+
 Error bind_console(const Child& child, int peer) {
   constexpr char kPath[] = "/dev/console";
-  Fd target(make_target(child.root, kPath, TargetKind::kFile));
+  Fd target = console_target(child, kPath);
+  if (!target) return failed("mount", "/dev/console");
   // Cloned from the descriptor that TIOCGPTPEER returned: no path inside the container says what
   // becomes its console.
   Fd tree(sys::open_tree(peer, "", sys::kOpenTreeClone | sys::kAtEmptyPath));
-  if (!target || !tree ||
-      sys::move_mount(tree.get(), "", target.get(), "",
-                      sys::kMoveMountFromEmptyPath | sys::kMoveMountToEmptyPath) != 0) {
+  if (!tree || sys::move_mount(tree.get(), "", target.get(), "",
+                               sys::kMoveMountFromEmptyPath | sys::kMoveMountToEmptyPath) != 0) {
     return failed("mount", "/dev/console");
   }
   return {};
