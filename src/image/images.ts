@@ -163,9 +163,8 @@ export class ImageService {
   async remove(name: string): Promise<void> {
     const { records, collector, holds } = this.#parts;
     const record = findImage(records.visible(), name);
-    // Somebody else's removal of it may still be freeing its space.
-    if (record === undefined) return collector.idle();
-    await records.hide(record.id, () => holds.has(record.id));
+    if (record) await records.hide(record.id, () => holds.has(record.id));
+    // Also of one that is not there: a removal that a crash has cut off left its files.
     await collector.sweep();
   }
 

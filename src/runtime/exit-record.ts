@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { failpoint } from '../failpoint.ts';
 
 /** How a container ended, as its monitor wrote it (native/plan/exit_record.h). */
@@ -14,6 +15,12 @@ export interface ExitRecord {
 const MAGIC = 0x54495845;
 const SIZE = 48;
 
+/** Errors that pass, as a table of descriptors that is full does. */
+const PASSING = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EIO', 'EAGAIN', 'EINTR']);
+/** Pauses between attempts, ms; 2.5 s in all. */
+const FIRST_PAUSE = 10;
+const LAST_PAUSE = 1_280;
+
 /**
  * Reads the record of a container; undefined where there is none or it is damaged. A monitor that
  * died just before it gave the record its name has left it whole under the other one.
@@ -22,12 +29,17 @@ export async function readExitRecord(dir: string, id: string): Promise<ExitRecor
   return (await read(join(dir, id))) ?? (await read(join(dir, `.${id}.new`)));
 }
 
+/** One that is there must not be taken for none because of an error that passes (G-10). */
 async function read(path: string): Promise<ExitRecord | undefined> {
-  try {
-    await failpoint('exit-record.read');
-    return decodeExitRecord(await readFile(path));
-  } catch {
-    return undefined;
+  for (let pause = FIRST_PAUSE; ; pause *= 2) {
+    try {
+      await failpoint('exit-record.read');
+      return decodeExitRecord(await readFile(path));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (!PASSING.has(code ?? '') || pause > LAST_PAUSE) return undefined;
+      await sleep(pause);
+    }
   }
 }
 

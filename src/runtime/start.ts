@@ -1,10 +1,12 @@
 import { CoracleError, messageOf } from '../errors.ts';
 import { ended, stateOf } from '../store/container-status.ts';
 import type { Container } from '../store/containers.ts';
+import { killCgroup } from './cgroup/kill.ts';
 import type { RuntimeContext } from './context.ts';
 import { deferred } from './deferred.ts';
 import { now } from './events.ts';
 import { monitorExit } from './exits.ts';
+import { isConnectionLost } from './monitors.ts';
 import { fromNative } from './native-failure.ts';
 import { refuseWhileClosing, requireReadySandbox, requireRunningTarget } from './preconditions.ts';
 import { preparedPlan } from './prepare.ts';
@@ -52,7 +54,7 @@ export async function startContainer(
     const first = startError(error);
     // Let go of in the middle: no failure of the container, and the next recovery's to decide.
     if (ctx.closing) task?.closePipes();
-    else await failStart(ctx, container, task, first);
+    else await failStart(ctx, container, task, first, isConnectionLost(error));
     throw first;
   } finally {
     container.status.update((status) => ({ ...status, starting: false }));
@@ -101,11 +103,14 @@ async function failStart(
   container: Container,
   task: Task | undefined,
   error: CoracleError,
+  lost: boolean,
 ): Promise<void> {
-  const { id, sandboxId } = container.record;
+  const { id, sandboxId, cgroupPath } = container.record;
   try {
     await task?.delete();
     task?.closePipes();
+    // A monitor that is gone ends nothing any more.
+    if (lost || !ctx.monitors.find(sandboxId)) await killCgroup(ctx.cgroups, cgroupPath);
   } catch (cleanup) {
     ctx.log.warn({ id, err: cleanup }, 'failed start left a task behind');
   }
