@@ -203,7 +203,6 @@ test('RM-4, RM-5: what somebody else has removed already is no error, and the en
 test('EX-13: the exit of a container that has been removed is told to nobody, and brings nothing back', async () => {
   const { ctx } = runtime;
   const id = await runtime.create(podId);
-  await startContainer(ctx, id);
   const container = ctx.containers.get(id);
   await removeContainer(ctx, id);
   const told: string[] = [];
