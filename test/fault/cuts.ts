@@ -1,10 +1,12 @@
 import {
   allBut,
   atRandom,
+  BYTES,
   type DiskModel,
   digestOfTree,
   EVERYTHING,
   type Fate,
+  NAMES,
   NOTHING,
   seeded,
   type Tree,
@@ -28,7 +30,7 @@ export interface Cut {
 export function* cutsAt(disk: DiskModel, at: number, options: CutOptions): Iterable<Cut> {
   const fates: [string, Fate][] = [['all', EVERYTHING]];
   if (disk.unsynced.length > 0) {
-    fates.push(['none', NOTHING]);
+    fates.push(['none', NOTHING], ['names', NAMES], ['bytes', BYTES]);
     const random = seeded(options.seed * 1_000_003 + at);
     for (let n = 0; n < options.random; n += 1) fates.push([`random-${n}`, atRandom(random)]);
     if (options.single) {

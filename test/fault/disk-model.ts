@@ -248,6 +248,11 @@ export const EVERYTHING: Fate = { name: always, size: always, sector: always, ex
 /** Only what was synced. */
 export const NOTHING: Fate = { name: never, size: never, sector: never, extended: never };
 
+/** Every name, and of the bytes only what was synced: names are often written first. */
+export const NAMES: Fate = { name: always, size: never, sector: never, extended: never };
+/** The other way round. */
+export const BYTES: Fate = { name: never, size: always, sector: always, extended: always };
+
 /** A chance for each page, and in one of four pages for each of its sectors. */
 export function atRandom(random: () => number): Fate {
   const share = random();
