@@ -2,8 +2,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Run } from './run.ts';
 
-/** Failpoints of one life: rare errors and pauses (src/failpoint.ts). */
-const FAULTS = ['journal.*=EIO%2', 'journal.*=ENOSPC%2', 'store.*=EIO%2', '*=delay(20)%5'] as const;
+/**
+ * Failpoints of one life: rare errors where the disk may have them, and pauses (src/failpoint.ts).
+ * None is after a commit: what is done cannot fail, and is there for kills alone.
+ */
+const FAULTS = [
+  'journal.append=EIO%3',
+  'journal.append=ENOSPC%3',
+  'journal.sync=EIO%3',
+  'store.commit=EIO%3',
+  'store.flush=EIO%3',
+  'lmdb.commit=ENOSPC%10',
+  'cgroup.*=EIO%3',
+  'file.op=ENOSPC%3',
+  'monitor.*=delay(50)%10',
+  '*=delay(20)%5',
+] as const;
 
 /** Until the run is over; leaves a server that serves. */
 export async function endServers(run: Run, signal: AbortSignal): Promise<void> {

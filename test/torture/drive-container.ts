@@ -101,8 +101,9 @@ export async function checkOutput(run: Run, container: ContainerModel): Promise<
   const progress = container.progress();
   if (progress.starts > 1) run.violate(`the program of ${key} began ${progress.starts} times`);
   if (progress.starts === 0 && Number.isFinite(container.startedAt) && !pod.failing) {
-    const { killAsked, seenEnd } = container;
-    if (!killAsked) run.violate(`the program of ${key} never began: ${JSON.stringify(seenEnd)}`);
+    const { killAsked, seenEnd, faults } = container;
+    if (!killAsked && !faults)
+      run.violate(`the program of ${key} never began: ${JSON.stringify(seenEnd)}`);
   }
   const log = await checkLog(logFile, key, progress, pod.monitorKilled);
   for (const problem of log.problems) run.violate(`the log of ${key}: ${problem}`);

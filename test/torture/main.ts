@@ -35,10 +35,10 @@ console.log(
 for (const name of ['logs', 'progress']) mkdirSync(join(dir, name));
 const image = makeActorLayout(dir, join(dir, 'layout'));
 const flags = ['--log-level', 'info', ...cniFlags(options.network, dir)];
-const server = new Server(dir, logFile, flags, (what) => violations.fail(what));
+const server = new Server(dir, logFile, flags, (what) => violations.fail(what), options.faults);
 const run = new Run({ options, dir, image, server, trace, violations });
 try {
-  await torture();
+  await Promise.race([torture(), violations.over()]);
 } catch (error) {
   violations.fail(`the harness failed: ${error instanceof Error ? error.stack : error}`);
 }

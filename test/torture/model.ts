@@ -35,6 +35,8 @@ export class ContainerModel {
   readonly plan: ContainerPlan;
   readonly progressFile: string;
   readonly logFile: string;
+  /** The server has faults injected, over which a start may fail. */
+  readonly faults: boolean;
   /** As a client was told. */
   id: string | undefined;
   /** Of creations that nobody was told of: they may have been made, and then undone. */
@@ -59,7 +61,9 @@ export class ContainerModel {
     pod: PodModel,
     plan: ContainerPlan,
     files: { progress: string; log: string },
+    faults = false,
   ) {
+    this.faults = faults;
     this.key = key;
     this.pod = pod;
     this.plan = plan;
@@ -81,7 +85,8 @@ export class ContainerModel {
       // Between its last word and its last system call it may be killed.
     }
     if (reason === 'StartError') {
-      return exitCode === 128 && pod.failing ? undefined : `a start error, ${exitCode}`;
+      const may = pod.failing || this.faults;
+      return exitCode === 128 && may ? undefined : `a start error, ${exitCode}`;
     }
     const allowed = new Set<number>();
     if (this.killAsked || pod.failing) allowed.add(137);

@@ -72,7 +72,7 @@ export class Run {
     const progress = join(this.dir, 'progress', key);
     makeProgress(progress);
     const files = { progress, log: join(pod.logDirectory, `${key}.log`) };
-    const container = new ContainerModel(key, pod, plan, files);
+    const container = new ContainerModel(key, pod, plan, files, this.options.faults);
     this.model.add(container);
     return container;
   }

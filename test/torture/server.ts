@@ -34,13 +34,23 @@ export class Server {
   /** Ends the run: the server died, or did not come up. */
   readonly onFailure: (what: string) => void;
 
-  constructor(dir: string, logFile: string, flags: string[], onFailure: (what: string) => void) {
+  /** Where faults are injected a life that has any may end by itself; the next one has none. */
+  readonly #mayFail: boolean;
+
+  constructor(
+    dir: string,
+    logFile: string,
+    flags: string[],
+    onFailure: (what: string) => void,
+    mayFail = false,
+  ) {
     this.root = join(dir, 'root');
     this.state = join(dir, 'state');
     this.#socket = join(dir, 'coracle.sock');
     this.#flags = flags;
     this.#log = openSync(logFile, 'a');
     this.onFailure = onFailure;
+    this.#mayFail = mayFail;
   }
 
   get pid(): number {
@@ -73,8 +83,18 @@ export class Server {
     this.#process = child;
     child.once('exit', (code, signal) => {
       if (this.#process !== child || this.expectsDeath) return;
+      if (this.#mayFail && env.CORACLE_FAILPOINTS !== undefined) {
+        void this.#replace();
+        return;
+      }
       this.onFailure(`the server ended by itself: ${signal ?? `exit status ${code}`}`);
     });
+  }
+
+  async #replace(): Promise<void> {
+    await this.end('SIGKILL');
+    this.spawn();
+    await this.answering();
   }
 
   /** Waits until the present life serves; false if it was ended before. */
