@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { CoracleError, messageOf } from '../errors.ts';
+import { failpoint } from '../failpoint.ts';
 import type { Change } from './backend.ts';
 import { LmdbBackend } from './lmdb-backend.ts';
 import { readLmdbFile } from './lmdb-file.ts';
@@ -41,7 +42,7 @@ export async function openEngine(directory: string): Promise<Engine> {
     await replace(path, []);
     return { backend: new LmdbBackend(directory), incomplete: true, problems: [] };
   }
-  const { whole, broken, damage } = inspect(readFileSync(path));
+  const { whole, broken, damage } = inspect(path);
   if (damage.length === 0 && broken.length === 0) {
     try {
       return { backend: new LmdbBackend(directory), incomplete: false, problems: [] };
@@ -73,10 +74,17 @@ export function isDamagedFile(name: string): boolean {
   return name.startsWith('data.mdb.damaged-');
 }
 
-function inspect(file: Buffer): { whole: Change[]; broken: Damaged[]; damage: string[] } {
-  const { entries, damage } = readLmdbFile(file);
+function inspect(place: string): { whole: Change[]; broken: Damaged[]; damage: string[] } {
   const whole: Change[] = [];
   const broken: Damaged[] = [];
+  let file: Buffer;
+  try {
+    failpoint('lmdb.read');
+    file = readFileSync(place);
+  } catch (error) {
+    return { whole, broken, damage: [messageOf(error)] };
+  }
+  const { entries, damage } = readLmdbFile(file);
   for (const [path, bytes] of entries) {
     if (unseal(path, bytes) !== undefined) {
       whole.push({ key: path, value: bytes });

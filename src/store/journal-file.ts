@@ -27,7 +27,9 @@ const writeAside = promisify(write);
 /** A file of frames that is written from the start, over what is no longer needed. */
 export class JournalFile {
   readonly path: string;
-  readonly found: readonly PlacedFrame[];
+  readonly found: readonly PlacedFrame[] = [];
+  /** Why nothing was found, where the disk did not give the file back. */
+  readonly unreadable: unknown;
   readonly #fd: number;
   #end = 0;
   #size = 0;
@@ -35,7 +37,12 @@ export class JournalFile {
   constructor(path: string) {
     this.path = path;
     this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-    this.found = decodeFrames(readFileSync(path));
+    try {
+      failpoint('journal.read');
+      this.found = decodeFrames(readFileSync(path));
+    } catch (error) {
+      this.unreadable = error;
+    }
   }
 
   /** Bytes of frames. */
@@ -48,8 +55,9 @@ export class JournalFile {
   }
 
   /**
-   * Keeps the frames after `applied` and up to `sequence`, and wipes the rest, durably: a frame that was passed over
-   * must not be taken for the successor of one that is written now, whichever the disk gets first.
+   * Keeps the frames after `applied` and up to `sequence`, and wipes the rest, durably: a frame that
+   * was passed over must not be taken for the successor of one that is written now, whichever the
+   * disk gets first.
    */
   keepUntil(sequence: number, applied: number): void {
     const kept = this.found.filter(

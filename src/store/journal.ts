@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { CoracleError } from '../errors.ts';
+import { CoracleError, messageOf } from '../errors.ts';
 import type { Backend, Change } from './backend.ts';
 import { syncPath } from './engine.ts';
 import { JournalFile } from './journal-file.ts';
@@ -70,7 +70,9 @@ export class Journal implements Backend {
     this.#other = new JournalFile(join(directory, 'journal.1'));
     this.#applied = this.#readApplied();
     this.#sequence = this.#applied;
-    this.#replay(incomplete);
+    const unreadable = [this.#current, this.#other].filter((file) => file.unreadable !== undefined);
+    for (const file of unreadable) this.#lost(file, messageOf(file.unreadable));
+    this.#replay(incomplete || unreadable.length > 0);
     // What was kept has been synced.
     this.#durable = this.#sequence;
     // The names of new files and directories are durable, too (SS-10).
@@ -160,21 +162,22 @@ export class Journal implements Backend {
       if (sequence < next) continue;
       if (sequence > next) {
         if (durable < next && !incomplete) break;
-        this.#lost(file, next, sequence - 1);
+        this.#lost(file, `${commits(next, sequence - 1)} damaged or missing`);
       }
       this.#accept(sequence, changes);
       if (file !== this.#current) [this.#current, this.#other] = [file, this.#current];
     }
-    if (this.#sequence < durable) this.#lost(this.#current, this.#sequence + 1, durable);
+    if (this.#sequence < durable) {
+      this.#lost(this.#current, `${commits(this.#sequence + 1, durable)} damaged or missing`);
+    }
     // A number that a lost commit had is not given away again.
     this.#sequence = Math.max(this.#sequence, durable);
     for (const file of files) file.keepUntil(this.#sequence, this.#applied);
     if (this.#pending.size > 0) this.#drainIn(0);
   }
 
-  #lost(file: JournalFile, from: number, to: number): void {
-    const what = from === to ? `commit ${from} is` : `commits ${from} to ${to} are`;
-    const error = new CoracleError('DataLoss', `${file.path}: ${what} damaged or missing`);
+  #lost(file: JournalFile, what: string): void {
+    const error = new CoracleError('DataLoss', `${file.path}: ${what}`);
     this.problems.push({ table: '', key: file.path, outcome: 'lost', error });
   }
 
@@ -241,4 +244,8 @@ export class Journal implements Backend {
     }
     return latest;
   }
+}
+
+function commits(from: number, to: number): string {
+  return from === to ? `commit ${from} is` : `commits ${from} to ${to} are`;
 }

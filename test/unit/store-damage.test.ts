@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } fro
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
+import { armFailpoints } from '../../src/failpoint.ts';
 import type { Change } from '../../src/store/backend.ts';
 import { LmdbBackend } from '../../src/store/lmdb-backend.ts';
 import { readLmdbFile } from '../../src/store/lmdb-file.ts';
@@ -175,4 +176,29 @@ test('a store without its engine has what the journal has, and says so', async (
   assert.equal(store.table('rows').get('last'), 1);
   assert.ok(store.problems.some(({ outcome }) => outcome === 'rebuilt'));
   await store.close();
+});
+
+test('RC-1: files that the disk does not give back keep no store from opening', async (t) => {
+  t.after(() => armFailpoints(''));
+  const root = await someStore(t);
+  for (const [point, outcome, left] of [
+    ['journal.read=EIO', 'lost', ROWS],
+    ['lmdb.read=EIO', 'rebuilt', undefined],
+  ] as const) {
+    armFailpoints(point);
+    const store = await openStore(root);
+    armFailpoints('');
+    const told = store.problems.filter((problem) => problem.outcome === outcome);
+    assert.ok(told.some(({ error }) => /EIO/.test(error.message)));
+    const table = store.table('rows');
+    if (left !== undefined) assert.equal(table.size, left);
+    await table.put('new', 1);
+    await store.flushed();
+    await store.close();
+    const again = await openStore(root);
+    assert.deepEqual(again.problems, []);
+    assert.equal(again.table('rows').get('new'), 1);
+    await again.table('rows').remove('new');
+    await again.close();
+  }
 });
