@@ -139,6 +139,7 @@ async function remove(
     await sleep(20);
     removed = (await run.rpc.sure('removeContainer', request)).kind === 'ok';
   }
+  if (!removed) return;
   container.removedAt = run.model.tick();
   const found = await run.status(reader, container);
   if (found) run.violate(`${key} has a status after its removal`);
