@@ -3,7 +3,7 @@
  * server, held against a model of what must be true; docs/torture.md. Started by
  * scripts/torture.mjs, as root and apart from the host.
  */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { recordsLeft, settledLeaks, snapshot } from './audit.ts';
@@ -98,11 +98,7 @@ function finish(): never {
 
 function readOptions(): Options {
   try {
-    const copy = (file: string) => {
-      copyFileSync(file, `${file}.replayed`);
-      return Trace.optionsOf(file);
-    };
-    return parseOptions(process.argv.slice(2), copy);
+    return parseOptions(process.argv.slice(2), Trace.optionsOf);
   } catch (error) {
     console.error(`torture: ${error instanceof Error ? error.message : error}\n${USAGE}`);
     process.exit(2);

@@ -25,9 +25,10 @@ export class Trace {
   #first = 0;
 
   constructor(path: string, options: object, replayed?: string) {
+    // It may be the same file.
+    if (replayed !== undefined) this.#load(replayed);
     this.#fd = openSync(path, 'w');
     this.#write({ options });
-    if (replayed !== undefined) this.#load(replayed);
   }
 
   /** The options of a trace's run. */
