@@ -402,7 +402,7 @@ void World::release_all() {
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
   if (!fuzz::leave_host()) {
     fprintf(stderr, "monitor fuzzer: root is needed\n");
-    _exit(77);
+    _exit(69);  // EX_UNAVAILABLE of sysexits(3); none of libFuzzer's own
   }
   signal(SIGPIPE, SIG_IGN);
   exit_directory = fuzz::make_directory();
