@@ -1,7 +1,8 @@
-import { chmod, lstat, mkdir, rename, rm } from 'node:fs/promises';
+import { chmod, lstat, rename, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { CoracleError, invalid } from '../errors.ts';
+import { makeDirectory } from '../runtime/make-directory.ts';
 
 /** sun_path of unix(7), less its closing NUL. */
 const MAX_PATH = 107;
@@ -38,7 +39,9 @@ export async function claimSocket(path: string): Promise<SocketPath> {
   if (Buffer.byteLength(bindPath) > MAX_PATH) {
     throw invalid('listen', path, `is longer than a unix socket's name may be (${MAX_PATH} bytes)`);
   }
-  await mkdir(dirname(path), { recursive: true, mode: 0o711 });
+  await makeDirectory(dirname(path), 0o711).catch((error: NodeJS.ErrnoException) => {
+    throw invalid('listen', path, `is where no socket can be: ${error.code}`);
+  });
   const found = await lstat(path).catch(ignoreMissing);
   if (found && !found.isSocket()) throw invalid('listen', path, 'exists and is not a socket');
   if (found && (await answers(path))) {

@@ -1,6 +1,7 @@
-import { mkdir, readFile, realpath } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
 import { CoracleError } from '../errors.ts';
 import type { ContainerConfig, MountConfig } from '../spec/config.ts';
+import { makeDirectory } from './make-directory.ts';
 
 /**
  * Makes the host directories that a container's mounts may have made, and checks that mounts can
@@ -12,7 +13,7 @@ export async function prepareMountSources(config: ContainerConfig): Promise<void
   for (const { hostPath, createHostPath } of mounts) {
     if (hostPath === undefined || !createHostPath) continue;
     // What cannot be made is missing when it is opened, which says why and where.
-    await mkdir(hostPath, { recursive: true, mode: 0o755 }).catch(() => {});
+    await makeDirectory(hostPath, 0o755).catch(() => {});
   }
   if (mounts.every(isPrivate)) return;
   const table = await readFile('/proc/self/mountinfo', 'utf8');

@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { CoracleError, messageOf, quote } from '../errors.ts';
 import { openImages } from '../image/open-images.ts';
 import { addon } from '../native/addon.ts';
 import { closedDirectory } from '../store/closed-directory.ts';
@@ -18,6 +18,7 @@ import { diagnose } from './doctor.ts';
 import { EventBus } from './events.ts';
 import { readHostFacts } from './host-facts.ts';
 import { LiveContainers } from './live.ts';
+import { makeDirectory } from './make-directory.ts';
 import { Monitors } from './monitors.ts';
 import { openNetwork } from './open-network.ts';
 import { CONTAINERS } from './paths.ts';
@@ -53,8 +54,8 @@ export const defaultOptions: RuntimeOptions = {
  */
 export async function openRuntime(given: RuntimeOptions, log: Logger): Promise<RuntimeContext> {
   const options = { ...given, root: resolve(given.root), state: resolve(given.state) };
-  await mkdir(options.root, { recursive: true, mode: 0o711 });
-  await mkdir(options.state, { recursive: true, mode: 0o711 });
+  await makeOwn('root', options.root);
+  await makeOwn('state', options.state);
   const lock = await lockRoot(options.root);
   let store: Store | undefined;
   let ctx: RuntimeContext | undefined;
@@ -75,6 +76,16 @@ export async function openRuntime(given: RuntimeOptions, log: Logger): Promise<R
       await lock.release();
     }
     throw error;
+  }
+}
+
+async function makeOwn(field: string, directory: string): Promise<void> {
+  try {
+    await makeDirectory(directory, 0o711);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const what = `${field}: ${quote(directory)} cannot be made: ${code ?? messageOf(error)}`;
+    throw new CoracleError('FailedPrecondition', what, { cause: error });
   }
 }
 

@@ -80,6 +80,7 @@ test('bad requests are refused, named, and leave nothing', {
     numRuns: 10_000_000,
     interruptAfterTimeLimit: seconds * 1000,
     markInterruptAsFailure: false,
+    includeErrorInReport: true,
   });
   for (const [key, count] of [...told].sort()) t.diagnostic(`${count} ${key}`);
   assert.ok(told.size > 0);

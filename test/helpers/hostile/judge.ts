@@ -4,7 +4,7 @@ import { CreateContainerResponse, RunPodSandboxResponse } from '../../../src/cri
 import { encode } from './encode.ts';
 import type { Answer } from './raw-client.ts';
 import { type BadRequest, last } from './requests.ts';
-import type { Place } from './schema.ts';
+import { messages, type Place } from './schema.ts';
 import { HostileWorld } from './world.ts';
 
 /** Calls that may rightly take as long as their request says, or never end by themselves. */
@@ -55,14 +55,21 @@ function isDamage(rpc: string, code: Code): boolean {
   return rpc === 'ImportImage' && code === Code.DATA_LOSS;
 }
 
-/** A refusal names the field, or one that it is part of or made of, in one spelling or another. */
+/** All fields that there are, in no spelling in particular. */
+const FIELDS = new Set([...messages.values()].flat().map(({ key }) => key.toLowerCase()));
+
+/**
+ * A refusal names the field, or one that it is part of or made of, in one spelling or another; or,
+ * where two do not go together, the other one.
+ */
 function names(details: string, place: Place): boolean {
   // What cannot be decoded has no fields.
   if (details.startsWith('request: at byte ')) return true;
   const plain = details.toLowerCase().replace(/[_ ]/g, '');
   const { key, type } = last(place);
   const words = [key, key.replace(/^pod/, ''), type, ...place.slice(0, -1).map((each) => each.key)];
-  return words.some((word) => plain.includes(word.toLowerCase()));
+  const begin = /^(?:[a-z]+\.)*([a-z]+)(?:\[.*?\])?:/.exec(plain)?.[1] ?? '';
+  return FIELDS.has(begin) || words.some((word) => plain.includes(word.toLowerCase()));
 }
 
 /** What was accepted has to work, or to say why not, and to go away again. */
