@@ -133,7 +133,10 @@ function describe(name, findings) {
 }
 
 async function fuzzOne(name) {
-  const scratch = mkdtempSync(join(tmpdir(), 'coracle-fuzz-'));
+  // Layers are synced, which costs nothing on a tmpfs.
+  const scratch = mkdtempSync(
+    join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'coracle-fuzz-'),
+  );
   const findings = join(scratch, 'findings');
   const corpus = join(scratch, 'corpus');
   mkdirSync(findings);
@@ -147,9 +150,7 @@ async function fuzzOne(name) {
       corpus,
       join(root, 'test/fuzz/corpus', name.replace(/^fuzz-/, '')),
     ];
-    // Layers are synced; on a tmpfs that costs nothing.
-    const env = { ...process.env, ...environment };
-    if (existsSync('/dev/shm')) env.TMPDIR = '/dev/shm';
+    const env = { ...process.env, ...environment, TMPDIR: scratch };
     const { status, output } = await run(join(root, memory.folder, name), args, {
       quiet: true,
       env,
@@ -162,7 +163,8 @@ async function fuzzOne(name) {
       return { passed: 1 };
     }
     // Without what was said while it looked.
-    console.log(output.slice(output.search(/^.*(ERROR: |runtime error: | fuzzer: )/m)).trimEnd());
+    const found = output.search(/^.*(ERROR: |runtime error: | fuzzer: )/m);
+    console.log(output.slice(Math.max(0, found)).trimEnd());
     describe(name, findings);
     return { failed: 1 };
   } finally {
