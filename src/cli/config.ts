@@ -47,7 +47,9 @@ const FLAG_NAMES = {
   cniBinDir: 'cni-bin-dir',
 } as const satisfies Record<Exclude<keyof Flags, 'config'>, SettingName>;
 
-const DIRECTORIES = new Set<SettingName>(['root', 'state', 'cni-conf-dir', 'cni-bin-dir']);
+const DIRECTORIES = new Set<SettingName>(['root', 'state', 'cni-conf-dir']);
+/** Of these there may be several, joined by colons. */
+const DIRECTORY_LISTS = new Set<SettingName>(['cni-bin-dir']);
 
 const DEFAULTS = {
   listen: 'unix:///run/coracle/coracle.sock',
@@ -164,14 +166,16 @@ function checkFlags(flags: Flags): GivenSettings {
     const value = flags[flag as keyof typeof FLAG_NAMES];
     if (value === undefined) continue;
     // A directory on the command line is where the caller stands; in a file it would be anywhere.
-    given[name] = DIRECTORIES.has(name)
-      ? value
-          .split(':')
-          .map((each) => resolve(each))
-          .join(':')
-      : value;
+    if (DIRECTORIES.has(name)) given[name] = fromHere(value);
+    else if (DIRECTORY_LISTS.has(name)) given[name] = value.split(':').map(fromHere).join(':');
+    else given[name] = value;
   }
   return validate(given, (key) => `--${key}`);
+}
+
+/** Nothing stays nothing, and is refused: it does not mean the place where the caller stands. */
+function fromHere(path: string): string {
+  return path === '' ? '' : resolve(path);
 }
 
 function validate(input: unknown, where: (key: string) => string): GivenSettings {

@@ -2,7 +2,10 @@ import * as v from 'valibot';
 import { LOG_LEVELS } from '../observe/logger.ts';
 import { parseAddress } from '../streaming/address.ts';
 
-const directory = v.pipe(v.string(), v.startsWith('/', 'must be an absolute path'));
+/** NUL ends a path where the kernel reads it. */
+const isPath = (text: string) => text.startsWith('/') && !text.includes('\0');
+
+const directory = v.pipe(v.string(), v.check(isPath, 'must be an absolute path'));
 const file = directory;
 
 const tcpAddress = v.pipe(
@@ -26,10 +29,7 @@ const milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(2
 /** One or more, joined by colons as in PATH. */
 const directories = v.pipe(
   v.string(),
-  v.check(
-    (list) => list.split(':').every((path) => path.startsWith('/')),
-    'must be absolute paths, joined by colons',
-  ),
+  v.check((list) => list.split(':').every(isPath), 'must be absolute paths, joined by colons'),
 );
 
 const subnet = v.pipe(v.string(), v.regex(/^[0-9a-fA-F.:]+\/\d+$/, 'is not a subnet'));
