@@ -13,7 +13,9 @@ import { filesBelow, has, heading, root, run } from './run-step.mjs';
 import { buildAhead, fuzz, sanitize } from './sanitizers.mjs';
 
 /** The longest that one test file may take, ms. */
-const FILE_TIMEOUT = 300_000;
+const FILE_TIMEOUT = 600_000;
+/** How many places the integration tests have, one file at a time in each. */
+const LANES = 2;
 const NATIVE_BUILD = 'build-dev/native';
 
 /** How many of the slowest test files are named at the end. */
@@ -56,16 +58,13 @@ async function check() {
   for (const [, reason] of output.matchAll(/^skipped: (.*)$/gm)) skipped(reason);
 }
 
+const testFiles = (...folders) => folders.flatMap((folder) => filesBelow(folder, ['.test.ts']));
+
 /**
- * Test files through node:test; what is shown is the spec report, what is counted the TAP one.
- * `within` is a command that runs the command it is given.
+ * Test files through node:test; what is shown is the spec report, at once or with `quiet` at the
+ * end, what is counted the TAP one. `within` is a command that runs the command it is given.
  */
-async function nodeTests(folders, options, within = []) {
-  const files = folders.flatMap((folder) => filesBelow(folder, ['.test.ts']));
-  if (files.length === 0) {
-    console.log('no test files');
-    return;
-  }
+async function nodeTests(files, { options = [], within = [], quiet = false } = {}) {
   const scratch = mkdtempSync(join(tmpdir(), 'coracle-test-'));
   const report = join(scratch, 'report.tap');
   const times = join(scratch, 'times');
@@ -86,7 +85,8 @@ async function nodeTests(folders, options, within = []) {
       ...options,
       ...files,
     ];
-    const { status, output } = await run(command, args);
+    const { status, output } = await run(command, args, { quiet });
+    if (quiet) console.log(output);
     const tap = readFileSync(report, 'utf8');
     const failed = number(tap, /^# fail (\d+)$/m) + number(tap, /^# cancelled (\d+)$/m);
     count({
@@ -152,15 +152,28 @@ function placeFor(what) {
 }
 
 async function integration() {
-  const place = placeFor('all integration tests');
-  if (!place) return;
-  if (distFresh()) process.env.CORACLE_TEST_CLI = 'dist';
-  // One file at a time: they share cgroups, mounts, network and processes.
-  const folders = ['test/integration', 'test/conformance', 'test/fault'];
+  const places = [];
   try {
-    await nodeTests(folders, ['--test-concurrency=1'], place.command);
+    for (let lane = 0; lane < LANES; lane += 1) {
+      const place = placeFor('all integration tests');
+      if (!place) return;
+      places.push(place);
+    }
+    if (distFresh()) process.env.CORACLE_TEST_CLI = 'dist';
+    const files = testFiles('test/integration', 'test/conformance', 'test/fault');
+    // Half of the bytes should be about half of the time.
+    files.sort((a, b) => statSync(join(root, b)).size - statSync(join(root, a)).size);
+    await Promise.all(
+      places.map(({ command }, lane) =>
+        nodeTests(
+          files.filter((_, index) => index % LANES === lane),
+          // The files of a place share cgroups, mounts, network and processes.
+          { options: ['--test-concurrency=1'], within: command, quiet: lane > 0 },
+        ),
+      ),
+    );
   } finally {
-    place.remove();
+    for (const place of places) place.remove();
   }
 }
 
@@ -171,20 +184,33 @@ function distFresh() {
   return built !== undefined && !filesBelow('src', ['.ts']).some(changed);
 }
 
-/** Random pods against a model, for two minutes; counts as one test. */
-async function torture() {
+let tortured;
+
+/** Random pods against a model, for two minutes; counts as one test. Begun once. */
+function torture() {
+  tortured ??= runTorture();
+  return tortured;
+}
+
+async function runTorture() {
   if (!placeFor('torture')) return;
-  const { status } = await run(process.execPath, ['scripts/torture.mjs', '--minutes', '2']);
+  const args = ['scripts/torture.mjs', '--minutes', '2'];
+  const { status, output } = await run(process.execPath, args, { quiet: true });
+  console.log(output);
   count(status === 0 ? { passed: 1 } : { failed: 1 });
 }
 
 const stages = {
   check,
-  unit: () => nodeTests(['test/unit', 'test/types'], []),
+  unit: () => nodeTests(testFiles('test/unit', 'test/types')),
   native,
   integration,
   sanitize: async () => countAll(await sanitize()),
-  fuzz: async () => countAll(await fuzz()),
+  fuzz: async () => {
+    // Which leaves the fuzzers time, and they let it go first.
+    if (wanted.includes('torture')) torture();
+    countAll(await fuzz());
+  },
   torture,
 };
 

@@ -37,13 +37,13 @@ async function killServers(world: World, rows: readonly Operation[], points: rea
 }
 
 test('RC-5, CR-18, RM-6, SB-2: a server that is killed at any commit point goes on where it was', {
-  timeout: 290_000,
+  timeout: 580_000,
 }, async () => {
   await killServers(await World.make(), operations, SERVER_POINTS);
 });
 
 test('SB-3: a server that is killed at any commit point of a CNI network keeps and loses nothing', {
-  timeout: 290_000,
+  timeout: 580_000,
 }, async () => {
   const plugins = await FakePlugins.make('bridge');
   after(() => plugins.remove());

@@ -11,7 +11,7 @@ import { World } from '../helpers/crash/world.ts';
 const ONLY = process.env.CORACLE_CRASH_CELL ?? '';
 
 test('SB-13, EX-4, G-10: a monitor that is killed at any point takes its pod along, and no other', {
-  timeout: 290_000,
+  timeout: 580_000,
 }, async () => {
   const world = await World.make();
   after(() => world.close());
