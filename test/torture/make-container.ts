@@ -30,6 +30,7 @@ export async function createContainer(
     for (const outcome of outcomes) {
       if (outcome.kind === 'ok') ids.add(outcome.value.containerId);
       else if (outcome.kind === 'refused') refusal = brief(outcome);
+      else container.doubtful = true;
     }
     if (ids.size > 1) run.violate(`${key}: identical calls were told ${[...ids].join(', ')}`);
     const [id] = ids;

@@ -39,8 +39,8 @@ export class ContainerModel {
   readonly faults: boolean;
   /** As a client was told. */
   id: string | undefined;
-  /** Of creations that nobody was told of: they may have been made, and then undone. */
-  readonly strays = new Set<string>();
+  /** A creation was lost: it may be there although nobody was told of it. */
+  doubtful = false;
   /** What was asked for, set before the request, and what was answered, by the model's clock. */
   startAsked = false;
   startedAt = Number.POSITIVE_INFINITY;

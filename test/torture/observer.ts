@@ -118,7 +118,6 @@ export class Reader {
       if (container.id !== undefined && rank > 0) {
         this.#fault(container, `has a twin ${id} that is ${name}`);
       }
-      container.strays.add(id);
       return;
     }
     if (rank === 0 && container.startedAt < asked)
