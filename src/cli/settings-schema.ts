@@ -5,6 +5,8 @@ import { parseAddress } from '../streaming/address.ts';
 /** NUL ends a path where the kernel reads it. */
 const isPath = (text: string) => text.startsWith('/') && !text.includes('\0');
 
+const isAddress = (text: string) => text !== '' && !text.includes('\0');
+
 const directory = v.pipe(v.string(), v.check(isPath, 'must be an absolute path'));
 const file = directory;
 
@@ -48,7 +50,7 @@ const linkName = v.pipe(v.string(), v.regex(/^[^\s/:]{1,15}$/, 'is not the name 
  * on the command line wins over the file, and the file over the defaults.
  */
 export const settingsSchema = v.strictObject({
-  listen: v.exactOptional(v.pipe(v.string(), v.nonEmpty())),
+  listen: v.exactOptional(v.pipe(v.string(), v.check(isAddress, 'must be a path'))),
   root: v.exactOptional(directory),
   state: v.exactOptional(directory),
   'cgroup-driver': v.exactOptional(v.picklist(['cgroupfs', 'systemd'])),
