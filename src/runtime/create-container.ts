@@ -18,6 +18,10 @@ import { releaseContainer } from './release-container.ts';
 import { removeContainer } from './remove.ts';
 import { makeVolumes } from './volumes.ts';
 
+/** Pauses between attempts to undo a failed creation, ms. */
+const FIRST_RETRY = 1_000;
+const LAST_RETRY = 60_000;
+
 /**
  * Creates a container: everything that a start needs is made ready here, so that the start itself
  * is short. What is wrong with the command, the user, a mount source or a seccomp program shows at
@@ -75,16 +79,29 @@ async function create(
     await ctx.containers.add(record);
   } catch (error) {
     if (!record) ctx.containerNames.release(name);
-    // Of a runtime that has let go, the next recovery undoes it.
-    else if (!ctx.closing) {
-      await releaseContainer(ctx, record).catch((cleanup: unknown) => {
-        ctx.log.error({ id, err: cleanup }, 'a failed create left something behind');
-      });
-    }
+    else await undo(ctx, record, FIRST_RETRY);
     throw fromNative(refusedLimit(ctx.cgroups, error), 'Internal');
   }
   ctx.events.emit('created', id, sandbox.record.id);
   return id;
+}
+
+/**
+ * Gives back what a failed creation has made. Its name is free in any case (CR-4): there is no
+ * record by which anybody could remove it. What the disk does not give back is tried again.
+ */
+async function undo(ctx: RuntimeContext, record: ContainerRecord, pause: number): Promise<void> {
+  // Of a runtime that has let go, the next recovery undoes it.
+  if (ctx.closing) return;
+  const { id } = record;
+  try {
+    await releaseContainer(ctx, record);
+  } catch (error) {
+    ctx.log.error({ id, err: error, pause }, 'a failed create left something behind');
+    ctx.containerNames.releaseId(id);
+    const next = Math.min(pause * 2, LAST_RETRY);
+    setTimeout(() => void undo(ctx, record, next), pause).unref();
+  }
 }
 
 /**

@@ -152,6 +152,8 @@ async function makeSandbox(
     if (!ctx.closing) {
       await releaseSandbox(ctx, record).catch((cleanup: unknown) => {
         ctx.log.error({ id, err: cleanup }, 'a failed sandbox left something behind');
+        // Without a record nobody can remove it, and it may hold up nobody.
+        if (!sandbox) ctx.sandboxNames.releaseId(id);
       });
     }
     throw fromNative(refusedLimit(ctx.cgroups, error), 'Internal');

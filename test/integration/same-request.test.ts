@@ -202,3 +202,25 @@ test('CR-18: after a crash the retry of a pod gets its id, until it is used or s
   await removeSandbox(runtime.ctx, again);
   await assertClean();
 });
+
+test('CR-4: a create whose undoing fails, too, holds no name, and leaves nothing for long', async () => {
+  const { addon } = runtime.ctx;
+  const full = Object.assign(new Error('no space'), { code: 'ENOSPC', errno: -28 });
+  let made = false;
+  const restore = runtime.replace({
+    runFileOps: async (ops) => {
+      if (made) throw full;
+      made = true;
+      await addon.runFileOps(ops);
+      throw full;
+    },
+  });
+  const config = containerConfig({ name: 'undone' });
+  await assert.rejects(runtime.create(podId, config), /no space/);
+  restore();
+  const left = await settledLeaks(clean, { dirs: dirs(), pid: process.pid }, 0);
+  assert.ok((left.cgroups?.length ?? 0) > 0, 'the failed undoing left its cgroup');
+  const id = await runtime.create(podId, config);
+  await removeContainer(runtime.ctx, id);
+  await assertClean();
+});
