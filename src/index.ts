@@ -7,8 +7,9 @@ export {
   type ExitStatus,
 } from './embed/container.ts';
 export { ExecHandle } from './embed/exec.ts';
+export type { Images } from './embed/images.ts';
 export { type ContainerOptions, Pod } from './embed/pod.ts';
-export { type Images, type OpenOptions, type PodOptions, Runtime } from './embed/runtime.ts';
+export { type OpenOptions, type PodOptions, Runtime } from './embed/runtime.ts';
 export type { Stdio, StdioOptions } from './embed/stdio.ts';
 export { CoracleError, type ErrorKind } from './errors.ts';
 export type {

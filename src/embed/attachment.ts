@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { ProcessStreams } from '../runtime/streams.ts';
+import { checkSize } from './options/check.ts';
 
 export interface AttachOptions {
   /** Default true, each; a stream that the container has not is null. */
@@ -33,7 +34,8 @@ export class Attachment implements AsyncDisposable {
     return this.#streams.wait();
   }
 
-  resize(rows: number, columns: number): Promise<void> {
+  async resize(rows: number, columns: number): Promise<void> {
+    checkSize(rows, columns);
     return this.#streams.resize(rows, columns);
   }
 

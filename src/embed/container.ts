@@ -17,6 +17,17 @@ import { signalNumber } from '../spec/stop-signal.ts';
 import { type ContainerState, stateOf } from '../store/container-status.ts';
 import { Attachment, type AttachOptions } from './attachment.ts';
 import { ExecHandle } from './exec.ts';
+import { check, checkSize } from './options/check.ts';
+import { resources as limits } from './options/parts.ts';
+import {
+  attachOptions,
+  argv as command,
+  execOptions,
+  signalName,
+  stdioOptions,
+  timedOptions,
+  waitOptions,
+} from './options/process.ts';
 import {
   launchStdio,
   type ProcessStreams,
@@ -81,7 +92,8 @@ export class Container implements AsyncDisposable {
   }
 
   /** Starts it; rejects with the reason when the command cannot be executed. */
-  async start(options?: StdioOptions): Promise<void> {
+  async start(given?: StdioOptions): Promise<void> {
+    const options = given && (check(stdioOptions, 'options', given) as StdioOptions);
     const { record } = this.#ctx.containers.get(this.id);
     const log = logStdio(this.#ctx, record);
     const io = options ? launchStdio(options, log.log) : log;
@@ -95,6 +107,7 @@ export class Container implements AsyncDisposable {
   }
 
   async resize(rows: number, columns: number): Promise<void> {
+    checkSize(rows, columns);
     const { record } = this.#ctx.containers.get(this.id);
     const { connection } = this.#ctx.monitors.get(record.sandboxId);
     await wrapNative(connection.resize(this.id, rows, columns), 'FailedPrecondition');
@@ -105,6 +118,7 @@ export class Container implements AsyncDisposable {
    * is removed before it was started (NotFound), or the runtime is closed (Unavailable).
    */
   async wait(options: { signal?: AbortSignal } = {}): Promise<ExitStatus> {
+    check(waitOptions, 'options', options);
     const container = this.#ctx.containers.get(this.id);
     const { exited } = this.#ctx.live.of(this.id);
     if (stateOf(container.status.get()) !== 'exited') {
@@ -116,22 +130,28 @@ export class Container implements AsyncDisposable {
 
   /** Sends a signal by name or number to its first process. */
   async kill(signal: string | number = 'SIGTERM'): Promise<void> {
-    await signalContainer(this.#ctx, this.id, signalNumber(String(signal)));
+    const text = String(check(signalName, 'signal', signal));
+    await signalContainer(this.#ctx, this.id, signalNumber(text, 'signal'));
   }
 
   /** Its stop signal, then SIGKILL after `timeoutMs` (default 10 s); returns when it has ended. */
   async stop(options: { timeoutMs?: number; signal?: AbortSignal } = {}): Promise<void> {
+    check(timedOptions, 'options', options);
     await stopContainer(this.#ctx, this.id, options.timeoutMs ?? 10_000, options.signal);
   }
 
   /** Runs a command in it and collects the output. */
-  execSync(argv: string[], options: ExecSyncOptions = {}): Promise<ExecSyncResult> {
+  async execSync(argv: string[], options: ExecSyncOptions = {}): Promise<ExecSyncResult> {
+    check(command, 'argv', argv);
+    check(timedOptions, 'options', options);
     return execSync(this.#ctx, this.id, argv, options);
   }
 
   /** Starts a command in it. */
   async exec(argv: string[], options: ExecOptions = {}): Promise<ExecHandle> {
-    const { stdin, stdout, stderr, ...request } = options;
+    check(command, 'argv', argv);
+    const given = check(execOptions, 'options', options) as ExecOptions;
+    const { stdin, stdout, stderr, ...request } = given;
     const chosen: StdioOptions = {};
     if (stdin !== undefined) chosen.stdin = stdin;
     if (stdout !== undefined) chosen.stdout = stdout;
@@ -146,6 +166,7 @@ export class Container implements AsyncDisposable {
    * It takes input where it was made with `stdin`.
    */
   async attach(options: AttachOptions = {}): Promise<Attachment> {
+    check(attachOptions, 'options', options);
     const { stdin = true, stdout = true, stderr = true, signal } = options;
     const request = { stdin, stdout, stderr, tty: false };
     return new Attachment(await openAttach(this.#ctx, this.id, request, signal));
@@ -156,7 +177,9 @@ export class Container implements AsyncDisposable {
    * What is absent stays; a memory limit or quota of −1 is taken away.
    */
   async update(resources: LinuxResources, options: { signal?: AbortSignal } = {}): Promise<void> {
-    await updateContainerResources(this.#ctx, this.id, { resources }, options.signal);
+    const given = check(limits, 'resources', resources) as LinuxResources;
+    check(waitOptions, 'options', options);
+    await updateContainerResources(this.#ctx, this.id, { resources: given }, options.signal);
   }
 
   /** Switches its log to a fresh file, after the old one was renamed. */
@@ -172,6 +195,7 @@ export class Container implements AsyncDisposable {
 
   /** Kills it if it runs, and removes everything it holds. */
   async remove(options: { signal?: AbortSignal } = {}): Promise<void> {
+    check(waitOptions, 'options', options);
     await removeContainer(this.#ctx, this.id, options.signal);
   }
 

@@ -2,6 +2,8 @@ import type { ReadStream } from 'node:tty';
 import { withSignal } from '../runtime/deferred.ts';
 import type { ExecProcess } from '../runtime/exec.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
+import { check, checkSize } from './options/check.ts';
+import { signalName } from './options/process.ts';
 import { type ProcessStreams, streamsOf, terminalStream } from './stdio.ts';
 
 /** A command running in a container. `await using` kills it if it still runs, and forgets it. */
@@ -30,11 +32,13 @@ export class ExecHandle implements AsyncDisposable {
     return { exitCode };
   }
 
-  kill(signal: string | number = 'SIGTERM'): Promise<void> {
-    return this.#process.signal(signalNumber(String(signal)));
+  async kill(signal: string | number = 'SIGTERM'): Promise<void> {
+    const text = String(check(signalName, 'signal', signal));
+    return this.#process.signal(signalNumber(text, 'signal'));
   }
 
-  resize(rows: number, columns: number): Promise<void> {
+  async resize(rows: number, columns: number): Promise<void> {
+    checkSize(rows, columns);
     return this.#process.resize(rows, columns);
   }
 

@@ -7,6 +7,9 @@ import { stopSandbox } from '../runtime/stop-sandbox.ts';
 import type { ContainerConfig } from '../spec/config.ts';
 import { newId } from '../store/ids.ts';
 import { Container } from './container.ts';
+import { check } from './options/check.ts';
+import { containerOptions } from './options/container.ts';
+import { waitOptions } from './options/process.ts';
 
 export interface ContainerOptions extends Omit<ContainerConfig, 'name' | 'attempt'> {
   /**
@@ -38,9 +41,11 @@ export class Pod implements AsyncDisposable {
 
   async createContainer(
     options: ContainerOptions,
-    { signal }: { signal?: AbortSignal } = {},
+    call: { signal?: AbortSignal } = {},
   ): Promise<Container> {
-    const config = { name: `container-${newId().slice(0, 12)}`, ...options, attempt: 0 };
+    const { signal } = check(waitOptions, 'call', call);
+    const given = check(containerOptions, 'options', options) as ContainerOptions;
+    const config = { name: `container-${newId().slice(0, 12)}`, ...given, attempt: 0 };
     return new Container(this.#ctx, await createContainer(this.#ctx, this.id, config, signal));
   }
 
@@ -53,16 +58,19 @@ export class Pod implements AsyncDisposable {
    * Connects to a TCP port of its loopback interface, IPv4 before IPv6. Either direction may be
    * ended alone. Rejects with Unavailable where nobody listens.
    */
-  forward(port: number, options: { signal?: AbortSignal } = {}): Promise<Duplex> {
+  async forward(port: number, options: { signal?: AbortSignal } = {}): Promise<Duplex> {
+    check(waitOptions, 'options', options);
     return openPortForward(this.#ctx, this.id, port, options.signal);
   }
 
   /** Kills its containers and gives back its network; it stays until it is removed. */
   async stop(options: { signal?: AbortSignal } = {}): Promise<void> {
+    check(waitOptions, 'options', options);
     await stopSandbox(this.#ctx, this.id, options.signal);
   }
 
   async remove(options: { signal?: AbortSignal } = {}): Promise<void> {
+    check(waitOptions, 'options', options);
     await removeSandbox(this.#ctx, this.id, options.signal);
   }
 

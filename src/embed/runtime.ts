@@ -1,4 +1,3 @@
-import type { ImageService } from '../image/images.ts';
 import type { Logger, RuntimeContext, RuntimeOptions } from '../runtime/context.ts';
 import type { ContainerEvent } from '../runtime/events.ts';
 import { closeRuntime, defaultOptions, openRuntime } from '../runtime/open.ts';
@@ -6,6 +5,12 @@ import { removeSandbox } from '../runtime/remove-sandbox.ts';
 import { runSandbox } from '../runtime/run-sandbox.ts';
 import type { SandboxConfig } from '../spec/config.ts';
 import { newId } from '../store/ids.ts';
+import { checkedImages, type Images } from './images.ts';
+import { check } from './options/check.ts';
+import { openOptions } from './options/open.ts';
+import { name } from './options/parts.ts';
+import { podOptions } from './options/pod.ts';
+import { waitOptions } from './options/process.ts';
 import { Pod } from './pod.ts';
 
 export interface OpenOptions extends Partial<RuntimeOptions> {
@@ -13,9 +18,6 @@ export interface OpenOptions extends Partial<RuntimeOptions> {
   log?: Logger;
   signal?: AbortSignal;
 }
-
-/** The images of a runtime's root directory. */
-export type Images = Pick<ImageService, 'pull' | 'import' | 'list' | 'status' | 'remove'>;
 
 export interface PodOptions extends Partial<Omit<SandboxConfig, 'attempt'>> {}
 
@@ -34,31 +36,34 @@ const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} };
  */
 export class Runtime implements AsyncDisposable {
   readonly #ctx: RuntimeContext;
+  readonly #images: Images;
 
   private constructor(ctx: RuntimeContext) {
     this.#ctx = ctx;
+    this.#images = checkedImages(ctx.images);
   }
 
   /** Opens a root directory, made if missing, and recovers the pods that still run in it. */
   static async open(options: OpenOptions = {}): Promise<Runtime> {
-    const { log = SILENT, signal, ...rest } = options;
+    const { log = SILENT, signal, ...given } = check(openOptions, 'options', options);
     signal?.throwIfAborted();
-    return new Runtime(await openRuntime({ ...defaultOptions, ...rest }, log));
+    return new Runtime(await openRuntime({ ...defaultOptions, ...(given as object) }, log));
   }
 
   get images(): Images {
-    return this.#ctx.images;
+    return this.#images;
   }
 
   /** Makes a pod. It ends with this process unless `attached` is false. */
-  async runPod(options: PodOptions = {}, { signal }: { signal?: AbortSignal } = {}): Promise<Pod> {
+  async runPod(options: PodOptions = {}, call: { signal?: AbortSignal } = {}): Promise<Pod> {
+    const { signal } = check(waitOptions, 'call', call);
     const uid = newId();
     const config: SandboxConfig = {
       name: `pod-${uid.slice(0, 12)}`,
       namespace: 'default',
       uid,
       attached: true,
-      ...options,
+      ...(check(podOptions, 'options', options) as PodOptions),
       attempt: 0,
     };
     return new Pod(this.#ctx, await runSandbox(this.#ctx, config, '', signal));
@@ -66,7 +71,7 @@ export class Runtime implements AsyncDisposable {
 
   /** The pod with this id, or unique beginning of one. */
   pod(id: string): Pod {
-    return new Pod(this.#ctx, this.#ctx.sandboxes.get(id).record.id);
+    return new Pod(this.#ctx, this.#ctx.sandboxes.get(check(name, 'id', id)).record.id);
   }
 
   pods(): Pod[] {
