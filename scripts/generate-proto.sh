@@ -32,7 +32,16 @@ protoc \
 
 # The generated bodies pass Buffers where older @types/node declarations and a newer compiler's
 # Uint8Array disagree. Its users are still checked against the types that it exports.
+#
+# Keys of maps are the clients': assigned to, "__proto__" would be lost, and a filter for it match all.
+put='Object.defineProperty(\1, \2, { value: \3, enumerable: true, writable: true, configurable: true });'
 for generated in src/cri/gen/cri.ts src/cri/gen/coracle.ts; do
-  { echo '// @ts-nocheck'; cat "$generated"; } >"$generated.tmp"
+  {
+    echo '// @ts-nocheck'
+    sed -E \
+      -e "s/(message\.\w+)\[(entry[0-9]+\.key)\] = (entry[0-9]+\.value);/$put/" \
+      -e "s/(acc)\[(key)\] = (globalThis\.String\(value\));/$put/" \
+      "$generated"
+  } >"$generated.tmp"
   mv "$generated.tmp" "$generated"
 done

@@ -26,6 +26,15 @@ describe('a request on the wire', () => {
     assert.deepEqual(decode('createContainer', bytes), request);
   });
 
+  it('has every key of a map that was sent', () => {
+    const labels = { a: 'b', ['__proto__']: 'c', constructor: 'd' };
+    const request = CreateContainerRequest.fromPartial({ config: { labels } });
+    const decoded = decode('createContainer', CreateContainerRequest.encode(request).finish());
+    const found = (decoded as CreateContainerRequest).config?.labels ?? {};
+    assert.deepEqual(Object.entries(found), Object.entries(labels));
+    assert.equal(Object.getPrototypeOf(found), Object.prototype);
+  });
+
   it('is refused as a whole where it is none, with the place and the reason', () => {
     const cases: [Uint8Array, RegExp][] = [
       [

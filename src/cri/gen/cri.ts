@@ -1568,7 +1568,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
 
             const entry2 = StatusResponse_InfoEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.info[entry2.key] = entry2.value;
+              Object.defineProperty(message.info, entry2.key, { value: entry2.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -1611,7 +1611,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     message.info = (globalThis.Object.entries(object.info ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -3233,7 +3233,7 @@ export const LinuxContainerResources: MessageFns<LinuxContainerResources> = {
 
             const entry9 = LinuxContainerResources_UnifiedEntry.decode(reader, reader.uint32());
             if (entry9.value !== undefined) {
-              message.unified[entry9.key] = entry9.value;
+              Object.defineProperty(message.unified, entry9.key, { value: entry9.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -3277,7 +3277,7 @@ export const LinuxContainerResources: MessageFns<LinuxContainerResources> = {
     message.unified = (globalThis.Object.entries(object.unified ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -3538,7 +3538,7 @@ export const PodSandboxConfig: MessageFns<PodSandboxConfig> = {
 
             const entry6 = PodSandboxConfig_LabelsEntry.decode(reader, reader.uint32());
             if (entry6.value !== undefined) {
-              message.labels[entry6.key] = entry6.value;
+              Object.defineProperty(message.labels, entry6.key, { value: entry6.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -3549,7 +3549,7 @@ export const PodSandboxConfig: MessageFns<PodSandboxConfig> = {
 
             const entry7 = PodSandboxConfig_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry7.value !== undefined) {
-              message.annotations[entry7.key] = entry7.value;
+              Object.defineProperty(message.annotations, entry7.key, { value: entry7.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -3598,7 +3598,7 @@ export const PodSandboxConfig: MessageFns<PodSandboxConfig> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -3607,7 +3607,7 @@ export const PodSandboxConfig: MessageFns<PodSandboxConfig> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -4082,7 +4082,7 @@ export const LinuxPodSandboxConfig: MessageFns<LinuxPodSandboxConfig> = {
 
             const entry3 = LinuxPodSandboxConfig_SysctlsEntry.decode(reader, reader.uint32());
             if (entry3.value !== undefined) {
-              message.sysctls[entry3.key] = entry3.value;
+              Object.defineProperty(message.sysctls, entry3.key, { value: entry3.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -4126,7 +4126,7 @@ export const LinuxPodSandboxConfig: MessageFns<LinuxPodSandboxConfig> = {
     message.sysctls = (globalThis.Object.entries(object.sysctls ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -5057,7 +5057,7 @@ export const PodSandboxStatusResponse: MessageFns<PodSandboxStatusResponse> = {
 
             const entry2 = PodSandboxStatusResponse_InfoEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.info[entry2.key] = entry2.value;
+              Object.defineProperty(message.info, entry2.key, { value: entry2.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -5100,7 +5100,7 @@ export const PodSandboxStatusResponse: MessageFns<PodSandboxStatusResponse> = {
     message.info = (globalThis.Object.entries(object.info ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -5300,7 +5300,7 @@ export const PodSandboxStatus: MessageFns<PodSandboxStatus> = {
 
             const entry7 = PodSandboxStatus_LabelsEntry.decode(reader, reader.uint32());
             if (entry7.value !== undefined) {
-              message.labels[entry7.key] = entry7.value;
+              Object.defineProperty(message.labels, entry7.key, { value: entry7.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -5311,7 +5311,7 @@ export const PodSandboxStatus: MessageFns<PodSandboxStatus> = {
 
             const entry8 = PodSandboxStatus_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry8.value !== undefined) {
-              message.annotations[entry8.key] = entry8.value;
+              Object.defineProperty(message.annotations, entry8.key, { value: entry8.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -5355,7 +5355,7 @@ export const PodSandboxStatus: MessageFns<PodSandboxStatus> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -5364,7 +5364,7 @@ export const PodSandboxStatus: MessageFns<PodSandboxStatus> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -5746,7 +5746,7 @@ export const PodSandboxFilter: MessageFns<PodSandboxFilter> = {
 
             const entry3 = PodSandboxFilter_LabelSelectorEntry.decode(reader, reader.uint32());
             if (entry3.value !== undefined) {
-              message.labelSelector[entry3.key] = entry3.value;
+              Object.defineProperty(message.labelSelector, entry3.key, { value: entry3.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -5774,7 +5774,7 @@ export const PodSandboxFilter: MessageFns<PodSandboxFilter> = {
     message.labelSelector = (globalThis.Object.entries(object.labelSelector ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -6052,7 +6052,7 @@ export const PodSandbox: MessageFns<PodSandbox> = {
 
             const entry5 = PodSandbox_LabelsEntry.decode(reader, reader.uint32());
             if (entry5.value !== undefined) {
-              message.labels[entry5.key] = entry5.value;
+              Object.defineProperty(message.labels, entry5.key, { value: entry5.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -6063,7 +6063,7 @@ export const PodSandbox: MessageFns<PodSandbox> = {
 
             const entry6 = PodSandbox_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry6.value !== undefined) {
-              message.annotations[entry6.key] = entry6.value;
+              Object.defineProperty(message.annotations, entry6.key, { value: entry6.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -6101,7 +6101,7 @@ export const PodSandbox: MessageFns<PodSandbox> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -6110,7 +6110,7 @@ export const PodSandbox: MessageFns<PodSandbox> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -6533,7 +6533,7 @@ export const ContainerConfig: MessageFns<ContainerConfig> = {
 
             const entry9 = ContainerConfig_LabelsEntry.decode(reader, reader.uint32());
             if (entry9.value !== undefined) {
-              message.labels[entry9.key] = entry9.value;
+              Object.defineProperty(message.labels, entry9.key, { value: entry9.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -6544,7 +6544,7 @@ export const ContainerConfig: MessageFns<ContainerConfig> = {
 
             const entry10 = ContainerConfig_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry10.value !== undefined) {
-              message.annotations[entry10.key] = entry10.value;
+              Object.defineProperty(message.annotations, entry10.key, { value: entry10.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -6644,7 +6644,7 @@ export const ContainerConfig: MessageFns<ContainerConfig> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -6653,7 +6653,7 @@ export const ContainerConfig: MessageFns<ContainerConfig> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -8164,7 +8164,7 @@ export const UpdateContainerResourcesRequest: MessageFns<UpdateContainerResource
 
             const entry4 = UpdateContainerResourcesRequest_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.annotations[entry4.key] = entry4.value;
+              Object.defineProperty(message.annotations, entry4.key, { value: entry4.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -8197,7 +8197,7 @@ export const UpdateContainerResourcesRequest: MessageFns<UpdateContainerResource
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -8593,7 +8593,7 @@ export const ContainerStatusResponse: MessageFns<ContainerStatusResponse> = {
 
             const entry2 = ContainerStatusResponse_InfoEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.info[entry2.key] = entry2.value;
+              Object.defineProperty(message.info, entry2.key, { value: entry2.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -8620,7 +8620,7 @@ export const ContainerStatusResponse: MessageFns<ContainerStatusResponse> = {
     message.info = (globalThis.Object.entries(object.info ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -8904,7 +8904,7 @@ export const ContainerStatus: MessageFns<ContainerStatus> = {
 
             const entry12 = ContainerStatus_LabelsEntry.decode(reader, reader.uint32());
             if (entry12.value !== undefined) {
-              message.labels[entry12.key] = entry12.value;
+              Object.defineProperty(message.labels, entry12.key, { value: entry12.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -8915,7 +8915,7 @@ export const ContainerStatus: MessageFns<ContainerStatus> = {
 
             const entry13 = ContainerStatus_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry13.value !== undefined) {
-              message.annotations[entry13.key] = entry13.value;
+              Object.defineProperty(message.annotations, entry13.key, { value: entry13.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -9004,7 +9004,7 @@ export const ContainerStatus: MessageFns<ContainerStatus> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -9013,7 +9013,7 @@ export const ContainerStatus: MessageFns<ContainerStatus> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -9466,7 +9466,7 @@ export const ContainerFilter: MessageFns<ContainerFilter> = {
 
             const entry4 = ContainerFilter_LabelSelectorEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.labelSelector[entry4.key] = entry4.value;
+              Object.defineProperty(message.labelSelector, entry4.key, { value: entry4.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -9495,7 +9495,7 @@ export const ContainerFilter: MessageFns<ContainerFilter> = {
     message.labelSelector = (globalThis.Object.entries(object.labelSelector ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -9817,7 +9817,7 @@ export const Container: MessageFns<Container> = {
 
             const entry8 = Container_LabelsEntry.decode(reader, reader.uint32());
             if (entry8.value !== undefined) {
-              message.labels[entry8.key] = entry8.value;
+              Object.defineProperty(message.labels, entry8.key, { value: entry8.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -9828,7 +9828,7 @@ export const Container: MessageFns<Container> = {
 
             const entry9 = Container_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry9.value !== undefined) {
-              message.annotations[entry9.key] = entry9.value;
+              Object.defineProperty(message.annotations, entry9.key, { value: entry9.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -9871,7 +9871,7 @@ export const Container: MessageFns<Container> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -9880,7 +9880,7 @@ export const Container: MessageFns<Container> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -10952,7 +10952,7 @@ export const CheckpointPodRequest: MessageFns<CheckpointPodRequest> = {
 
             const entry4 = CheckpointPodRequest_OptionsEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.options[entry4.key] = entry4.value;
+              Object.defineProperty(message.options, entry4.key, { value: entry4.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -10979,7 +10979,7 @@ export const CheckpointPodRequest: MessageFns<CheckpointPodRequest> = {
     message.options = (globalThis.Object.entries(object.options ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -11171,7 +11171,7 @@ export const RestorePodRequest: MessageFns<RestorePodRequest> = {
 
             const entry4 = RestorePodRequest_OptionsEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.options[entry4.key] = entry4.value;
+              Object.defineProperty(message.options, entry4.key, { value: entry4.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -11208,7 +11208,7 @@ export const RestorePodRequest: MessageFns<RestorePodRequest> = {
     message.options = (globalThis.Object.entries(object.options ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -11625,7 +11625,7 @@ export const ImageSpec: MessageFns<ImageSpec> = {
 
             const entry2 = ImageSpec_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.annotations[entry2.key] = entry2.value;
+              Object.defineProperty(message.annotations, entry2.key, { value: entry2.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -11674,7 +11674,7 @@ export const ImageSpec: MessageFns<ImageSpec> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -12298,7 +12298,7 @@ export const ImageStatusResponse: MessageFns<ImageStatusResponse> = {
 
             const entry2 = ImageStatusResponse_InfoEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.info[entry2.key] = entry2.value;
+              Object.defineProperty(message.info, entry2.key, { value: entry2.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -12323,7 +12323,7 @@ export const ImageStatusResponse: MessageFns<ImageStatusResponse> = {
     message.info = (globalThis.Object.entries(object.info ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -13188,7 +13188,7 @@ export const ContainerStatsFilter: MessageFns<ContainerStatsFilter> = {
 
             const entry3 = ContainerStatsFilter_LabelSelectorEntry.decode(reader, reader.uint32());
             if (entry3.value !== undefined) {
-              message.labelSelector[entry3.key] = entry3.value;
+              Object.defineProperty(message.labelSelector, entry3.key, { value: entry3.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -13214,7 +13214,7 @@ export const ContainerStatsFilter: MessageFns<ContainerStatsFilter> = {
     message.labelSelector = (globalThis.Object.entries(object.labelSelector ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -13704,7 +13704,7 @@ export const ContainerAttributes: MessageFns<ContainerAttributes> = {
 
             const entry3 = ContainerAttributes_LabelsEntry.decode(reader, reader.uint32());
             if (entry3.value !== undefined) {
-              message.labels[entry3.key] = entry3.value;
+              Object.defineProperty(message.labels, entry3.key, { value: entry3.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -13715,7 +13715,7 @@ export const ContainerAttributes: MessageFns<ContainerAttributes> = {
 
             const entry4 = ContainerAttributes_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.annotations[entry4.key] = entry4.value;
+              Object.defineProperty(message.annotations, entry4.key, { value: entry4.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -13743,7 +13743,7 @@ export const ContainerAttributes: MessageFns<ContainerAttributes> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -13752,7 +13752,7 @@ export const ContainerAttributes: MessageFns<ContainerAttributes> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -14057,7 +14057,7 @@ export const PodSandboxStatsFilter: MessageFns<PodSandboxStatsFilter> = {
 
             const entry2 = PodSandboxStatsFilter_LabelSelectorEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.labelSelector[entry2.key] = entry2.value;
+              Object.defineProperty(message.labelSelector, entry2.key, { value: entry2.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -14082,7 +14082,7 @@ export const PodSandboxStatsFilter: MessageFns<PodSandboxStatsFilter> = {
     message.labelSelector = (globalThis.Object.entries(object.labelSelector ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -14531,7 +14531,7 @@ export const PodSandboxAttributes: MessageFns<PodSandboxAttributes> = {
 
             const entry3 = PodSandboxAttributes_LabelsEntry.decode(reader, reader.uint32());
             if (entry3.value !== undefined) {
-              message.labels[entry3.key] = entry3.value;
+              Object.defineProperty(message.labels, entry3.key, { value: entry3.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -14542,7 +14542,7 @@ export const PodSandboxAttributes: MessageFns<PodSandboxAttributes> = {
 
             const entry4 = PodSandboxAttributes_AnnotationsEntry.decode(reader, reader.uint32());
             if (entry4.value !== undefined) {
-              message.annotations[entry4.key] = entry4.value;
+              Object.defineProperty(message.annotations, entry4.key, { value: entry4.value, enumerable: true, writable: true, configurable: true });
             }
             continue;
           }
@@ -14570,7 +14570,7 @@ export const PodSandboxAttributes: MessageFns<PodSandboxAttributes> = {
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
@@ -14579,7 +14579,7 @@ export const PodSandboxAttributes: MessageFns<PodSandboxAttributes> = {
     message.annotations = (globalThis.Object.entries(object.annotations ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
-          acc[key] = globalThis.String(value);
+          Object.defineProperty(acc, key, { value: globalThis.String(value), enumerable: true, writable: true, configurable: true });
         }
         return acc;
       },
