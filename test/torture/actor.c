@@ -158,7 +158,6 @@ int main(int argc, char **argv) {
   const int fd = open("/progress", O_RDWR);
   progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (progress == MAP_FAILED) return 97;
-  progress->starts += 1;
   state = (uint32_t)atoi(argv[3]) | 1u;
   const char *how = argv[8], *term = argv[9];
   sigset_t held;
@@ -169,6 +168,8 @@ int main(int argc, char **argv) {
   signal(SIGUSR1, on_signal);
   if (strncmp(term, "exit", 4) == 0) signal(SIGTERM, on_signal);
   if (strcmp(term, "ignore") == 0) signal(SIGTERM, SIG_IGN);
+  /* From here on signals have the effects that were asked for. */
+  progress->starts += 1;
   write_log(argv + 2, argc > 10);
   while (!asked && strcmp(how, "pause") == 0) rest(NULL);
   if (asked == SIGTERM) end(term);

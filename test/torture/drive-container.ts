@@ -37,11 +37,24 @@ async function end(run: Run, container: ContainerModel, random: Random): Promise
   if (way === 'remove') return false;
   const pid = container.seenPid;
   if (pid === undefined) return stop(run, container, random);
+  await begun(run, container);
   const over = await run.trace.action(key, way);
   if (way === 'kill') container.killAsked = true;
   else container.finishAsked = true;
   over(signalOwn(container, pid, way === 'kill' ? 'SIGKILL' : 'SIGUSR1'));
   return true;
+}
+
+/** How long a program may take from its start to its first lines, on a machine that is busy, ms. */
+const BEGIN_MS = 20_000;
+
+/** Before it has begun its program knows nothing yet of what signals are to do. */
+export async function begun(run: Run, container: ContainerModel): Promise<void> {
+  const end = Date.now() + BEGIN_MS;
+  while (container.progress().starts === 0 && Date.now() < end && !run.violations.fatal) {
+    if (container.pod.failing || container.seenEnd !== undefined) return;
+    await sleep(20);
+  }
 }
 
 /** Signals its first process from the outside, if that is still its own. */
@@ -62,6 +75,7 @@ async function stop(run: Run, container: ContainerModel, random: Random): Promis
   const grace = patient || timeout < 30n ? timeout : 1n;
   const copies = random.chance(25) ? random.int(2, 3) : 1;
   const deadlineMs = random.chance(5) ? random.int(0, 500) : undefined;
+  if (grace > 0n) await begun(run, container);
   const over = await run.trace.action(key, 'stopContainer', { grace, copies, deadlineMs });
   container.termAsked ||= grace > 0n;
   container.killAsked ||= grace < 30n;
@@ -103,7 +117,7 @@ export async function checkOutput(run: Run, container: ContainerModel): Promise<
   if (progress.starts === 0 && Number.isFinite(container.startedAt) && !pod.failing) {
     const { killAsked, seenEnd, faults } = container;
     if (!killAsked && !faults)
-      run.violate(`the program of ${key} never began: ${JSON.stringify(seenEnd)}`);
+      run.violate(`the program of ${key} never began; it ended with ${seenEnd?.exitCode}`);
   }
   const log = await checkLog(logFile, key, progress, pod.monitorKilled);
   for (const problem of log.problems) run.violate(`the log of ${key}: ${problem}`);

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ContainerState } from '../../src/cri/gen/cri.ts';
 import { kill } from './chaos.ts';
-import { checkOutput, ended, signalOwn } from './drive-container.ts';
+import { begun, checkOutput, ended, signalOwn } from './drive-container.ts';
 import { checkGone, endPod, newPod } from './drive-pod.ts';
 import { createContainer, startContainer } from './make-container.ts';
 import { makePod } from './make-pod.ts';
@@ -99,8 +99,11 @@ async function replaceSome(run: Run, fleet: ContainerModel[], random: Random): P
   for (const place of new Set(places)) {
     const container = fleet[place];
     if (container === undefined) continue;
+    await begun(run, container);
     finishAlone(container);
     if (!run.server.serves) await serve(run);
+    // A log that is being rotated is not to be read.
+    while (acting === container) await sleep(10);
     await ended(run, run.observer.reader(container.key), container);
     container.removeAsked = true;
     await run.rpc.sure('removeContainer', { containerId: container.id ?? '' });
@@ -128,12 +131,20 @@ function planWriter(random: Random): ContainerPlan {
   };
 }
 
+/** The container that is acted on now. */
+let acting: ContainerModel | undefined;
+
 /** Execs, rotations and updates, here and there, while servers come and go. */
 async function actOn(run: Run, fleet: ContainerModel[], signal: AbortSignal): Promise<void> {
   const random = run.random('deeds');
   const reader = run.observer.reader('deeds');
   while (!signal.aborted && !run.violations.fatal) {
-    await whileRunning(run, reader, random.pick(fleet), random);
+    const container = random.pick(fleet);
+    if (!container.finishAsked) {
+      acting = container;
+      await whileRunning(run, reader, container, random);
+      acting = undefined;
+    }
     await sleep(50);
   }
 }
