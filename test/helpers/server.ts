@@ -70,6 +70,9 @@ export class TestServer {
         if (child.exitCode !== null || Date.now() > end) {
           throw new Error(`coracle serve did not come up: ${this.output}`, { cause: error });
         }
+        // One that has failed waits longer and longer before it looks for the socket again.
+        this.#client.close();
+        this.#client = criClient(this.socket);
         await new Promise((resolve) => setTimeout(resolve, 30));
       }
     }
