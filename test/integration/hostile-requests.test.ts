@@ -27,7 +27,8 @@ after(() => world?.close());
 
 test('good requests of every RPC work, or say what they want', async () => {
   for (const rpc of rpcs) {
-    for (const rich of [false, true]) {
+    const kinds = /^(RunPod|CreateC)/.test(rpc.name) ? [false, true] : [false];
+    for (const rich of kinds) {
       const request = goodRequest(rpc.name, rich);
       const { code } = await judge(world, { rpc, request, changed: [] });
       const expected = EXPECTED[rpc.name] ?? [Code.OK];
@@ -60,7 +61,9 @@ test('paths that lead to pipes, devices and loops hold up nobody', async () => {
 });
 
 function isHostPath(place: Place): boolean {
-  if (place.some(({ name }) => name === 'windows' || name === 'sandbox_config')) return false;
+  // Of these nothing is opened.
+  const names = ['windows', 'sandbox_config', 'apparmor'];
+  if (place.some(({ name }) => names.includes(name))) return false;
   return /^(host_path|localhost_ref|log_directory|log_path|path)$/.test(place.at(-1)?.name ?? '');
 }
 

@@ -79,9 +79,8 @@ export class HostileWorld {
     const { pod } = this;
     if (!pod) throw new Error('there is no pod');
     if (stateOf(this.containers.running) !== ContainerState.CONTAINER_RUNNING) {
-      this.containers.running = await pod.run(pause, {
-        metadata: { name: 'running', attempt: next() },
-      });
+      const metadata = { name: 'running', attempt: next() };
+      this.containers.running = await this.#pausing(await pod.run(pause, { metadata }));
     }
     if (stateOf(this.containers.created) !== ContainerState.CONTAINER_CREATED) {
       this.containers.created = await pod.create(pause, {
@@ -97,6 +96,16 @@ export class HostileWorld {
     for (const { id } of containers) {
       if (!ours.has(id)) await client.removeContainer({ containerId: id });
     }
+  }
+
+  /** Once it has all of its processes: one that is late would look like one that is left. */
+  async #pausing(containerId: string): Promise<string> {
+    for (let tries = 0; tries < 1000; tries += 1) {
+      const cmd = ['pidof', 'sleep'];
+      const { exitCode } = await this.server.client.execSync({ containerId, cmd });
+      if (exitCode === 0) return containerId;
+    }
+    throw new Error(`container ${containerId} does not get on`);
   }
 
   async #findImage(): Promise<string> {
