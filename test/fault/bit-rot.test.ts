@@ -12,7 +12,7 @@ import { LONG } from './power-loss.ts';
 import { damage, filesWithBytes } from './rot.ts';
 
 const SEED = Number(process.env.CORACLE_BIT_ROT_SEED ?? 1);
-const ROUNDS = LONG ? 300 : 14;
+const ROUNDS = LONG ? 100 : 14;
 
 let server: TestServer;
 let image: string;

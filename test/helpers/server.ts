@@ -61,7 +61,7 @@ export class TestServer {
     });
     this.#process = child;
     this.#client = criClient(this.socket);
-    const end = Date.now() + 30_000;
+    const end = Date.now() + 90_000;
     for (;;) {
       try {
         await this.#client.version({});
