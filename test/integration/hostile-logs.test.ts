@@ -133,7 +133,7 @@ test('a log directory whose entries are swapped leads nowhere else', async () =>
     await startLogging(`web/${turn % 2 === 0 ? 0 : turn}.log`).then(
       async (containerId) => {
         started += 1;
-        await exited(server, containerId);
+        await exited(server, containerId, 30_000);
       },
       (error: Error) => assert.match(error.message, /open log/),
     );
