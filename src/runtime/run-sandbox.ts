@@ -156,6 +156,8 @@ async function makeSandbox(
         if (!sandbox) ctx.sandboxNames.releaseId(id);
       });
     }
+    // What a stop breaks off fails in ways of its own, such as a monitor that is shutting down.
+    if (sandbox) throwIfUnwanted(sandbox, signal);
     throw fromNative(refusedLimit(ctx.cgroups, error), 'Internal');
   } finally {
     if (sandbox) sandbox.making = undefined;
