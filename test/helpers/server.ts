@@ -1,12 +1,23 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
 import { type CriClient, criClient } from '../../src/cri/client.ts';
 import { CLI } from './cli.ts';
+
+/** Rejects where nobody listens. */
+async function knock(path: string): Promise<void> {
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect');
+  } finally {
+    socket.destroy();
+  }
+}
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -60,19 +71,19 @@ export class TestServer {
       this.output += chunk.toString();
     });
     this.#process = child;
-    this.#client = criClient(this.socket);
+    this.#client = undefined;
     const end = Date.now() + 90_000;
     for (;;) {
       try {
+        // A gRPC client that finds nobody waits longer and longer, and connects when it is closed.
+        await knock(this.socket);
+        this.#client ??= criClient(this.socket);
         await this.#client.version({});
         return;
       } catch (error) {
         if (child.exitCode !== null || Date.now() > end) {
           throw new Error(`coracle serve did not come up: ${this.output}`, { cause: error });
         }
-        // One that has failed waits longer and longer before it looks for the socket again.
-        this.#client.close();
-        this.#client = criClient(this.socket);
         await new Promise((resolve) => setTimeout(resolve, 30));
       }
     }
