@@ -47,6 +47,8 @@ export async function openLayout(
   if (status.isDirectory()) return new DirectorySource(path);
   // A pipe has no second pass, and opening one waits for its writer.
   if (!status.isFile()) throw notAFile(path);
+  // As files of procfs are, to read which may wait for ever, and take what others wait for.
+  if (status.size === 0) throw new CoracleError('InvalidArgument', `${path} is empty`);
   const compression = await detectCompression(path);
   if (compression === 'none') return new TarSource(path, path, await indexTar(path));
   try {

@@ -274,6 +274,19 @@ test('a source that is not read opens nothing', async () => {
   }
 });
 
+test('what has no end, or nothing in it, is not opened', async () => {
+  await using dir = await scratchDirectory();
+  writeFileSync(join(dir.path, 'empty'), '');
+  const open = (path: string) => openLayout(addon, path, join(dir.path, 'scratch'), signal);
+  await assert.rejects(open('/dev/zero'), {
+    kind: 'InvalidArgument',
+    message: '/dev/zero is neither a file nor a directory',
+  });
+  for (const path of ['/proc/kmsg', join(dir.path, 'empty')]) {
+    await assert.rejects(open(path), { kind: 'InvalidArgument', message: `${path} is empty` });
+  }
+});
+
 test('archives and directories that lie reach nothing else', async (t) => {
   await using dir = await scratchDirectory();
   await using opened = await openTestImages(join(dir.path, 'root'));
