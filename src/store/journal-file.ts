@@ -4,13 +4,13 @@ import {
   fdatasync,
   fdatasyncSync,
   fstatSync,
+  ftruncate,
   ftruncateSync,
   openSync,
   readFileSync,
   write,
 } from 'node:fs';
 import { promisify } from 'node:util';
-import { CoracleError } from '../errors.ts';
 import { failpoint } from '../failpoint.ts';
 import { mayUseReserve } from './backend.ts';
 import { decodeFrames, encodeFrame, type Frame, type PlacedFrame } from './journal-frame.ts';
@@ -22,7 +22,8 @@ const ALLOTTED = 128 * 1024;
 const RESERVE = 64 * 1024;
 
 const dataSync = promisify(fdatasync);
-const writeAside = promisify(write);
+const writeSome = promisify(write);
+const truncateAside = promisify(ftruncate);
 
 /** A file of frames that is written from the start, over what is no longer needed. */
 export class JournalFile {
@@ -89,18 +90,19 @@ export class JournalFile {
   }
 
   /**
-   * The same, for a disk that may hang: a thread waits for it, and this one goes on. Only within
-   * what is allotted; beyond it throws Unavailable. One at a time, and no `append` meanwhile.
+   * The same, for a disk that may hang: a thread waits for it, and this one goes on. One at a time,
+   * and no `append` meanwhile.
    */
   async appendAside(frame: Frame): Promise<void> {
     const bytes = encodeFrame(frame);
     const end = this.#end + bytes.length;
-    if (end > this.#size) throw new CoracleError('Unavailable', 'the disk does not answer');
-    await failpoint('journal.append');
-    for (let done = 0; done < bytes.length; ) {
-      const at = this.#end + done;
-      done += (await writeAside(this.#fd, bytes, done, bytes.length - done, at)).bytesWritten;
+    try {
+      await this.#growAside(end + RESERVE);
+    } catch (error) {
+      if (end > this.#size || !mayUseReserve(frame.changes)) throw error;
     }
+    await failpoint('journal.append');
+    await writeAside(this.#fd, bytes, this.#end);
     this.#end = end;
   }
 
@@ -111,6 +113,17 @@ export class JournalFile {
       writeAll(this.#fd, Buffer.alloc(size - this.#size), this.#size);
     } catch (error) {
       ftruncateSync(this.#fd, this.#size);
+      throw error;
+    }
+    this.#size = size;
+  }
+
+  async #growAside(size: number): Promise<void> {
+    if (size <= this.#size) return;
+    try {
+      await writeAside(this.#fd, Buffer.alloc(size - this.#size), this.#size);
+    } catch (error) {
+      await truncateAside(this.#fd, this.#size);
       throw error;
     }
     this.#size = size;
@@ -128,5 +141,11 @@ export class JournalFile {
 
   close(): void {
     closeSync(this.#fd);
+  }
+}
+
+async function writeAside(fd: number, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    done += (await writeSome(fd, bytes, done, bytes.length - done, position + done)).bytesWritten;
   }
 }

@@ -72,14 +72,16 @@ test('G-6: a disk that hangs holds up what is written, and nobody who reads', as
   if (path === undefined) return;
   const store = await openStore(join(path, 'root'));
   const table = store.table('rows');
-  await table.put('row', { n: 0 });
+  // Together more than the journal has allotted.
+  const filler = 'x'.repeat(4096);
+  await table.put('row', { n: 0, filler });
   await store.flushed();
   freeze?.();
   const commits: Promise<void>[] = [];
   let longest = 0;
   const begin = performance.now();
   for (let last = begin; last - begin < HANGS_MS; ) {
-    commits.push(table.put('row', { n: commits.length + 1 }));
+    commits.push(table.put('row', { n: commits.length + 1, filler }));
     await sleep(100);
     const now = performance.now();
     longest = Math.max(longest, now - last);
@@ -93,6 +95,6 @@ test('G-6: a disk that hangs holds up what is written, and nobody who reads', as
   await store.flushed();
   await store.close();
   const again = await openStore(join(path, 'root'));
-  assert.deepEqual(again.table('rows').get('row'), { n: commits.length });
+  assert.deepEqual(again.table('rows').get('row'), { n: commits.length, filler });
   await again.close();
 });
