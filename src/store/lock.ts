@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CoracleError } from '../errors.ts';
 
 export interface RootLock {
@@ -10,6 +11,12 @@ export interface RootLock {
 
 /** flock(1) exits with this status where the lock is held (-E, which busybox lacks, sets another). */
 const HELD = 1;
+/**
+ * A process that is killed while it starts another leaves its descriptors to that one until it
+ * execs: how long a lock is asked for again, ms, and how often.
+ */
+const PATIENCE = 1_000;
+const PAUSE = 20;
 
 /**
  * Takes the exclusive lock of a root directory. Throws FailedPrecondition, reason RootInUse, naming
@@ -30,24 +37,10 @@ export async function lockRoot(root: string): Promise<RootLock> {
     fd = undefined;
   };
   try {
-    const result = spawnSync('flock', ['-x', '-n', '3'], {
-      stdio: ['ignore', 'ignore', 'pipe', fd],
-      encoding: 'utf8',
-    });
-    if (result.error !== undefined) {
-      throw new CoracleError('Unavailable', `lock ${path}: flock(1): ${result.error.message}`, {
-        cause: result.error,
-      });
-    }
-    if (result.status === HELD) {
-      const holder = readFileSync(path, 'utf8').trim();
-      const who = holder === '' ? 'another process' : `process ${holder}`;
-      throw new CoracleError('FailedPrecondition', `${root} is in use by ${who}`, {
-        reason: 'RootInUse',
-      });
-    }
-    if (result.status !== 0) {
-      throw new CoracleError('Unavailable', `lock ${path}: flock(1): ${result.stderr.trim()}`);
+    const until = performance.now() + PATIENCE;
+    while (!tryLock(path, fd)) {
+      if (performance.now() > until) throw inUse(root, path);
+      await sleep(PAUSE);
     }
     note(fd);
   } catch (error) {
@@ -59,6 +52,30 @@ export async function lockRoot(root: string): Promise<RootLock> {
       close();
     },
   };
+}
+
+/** False where another has it. */
+function tryLock(path: string, fd: number): boolean {
+  const result = spawnSync('flock', ['-x', '-n', '3'], {
+    stdio: ['ignore', 'ignore', 'pipe', fd],
+    encoding: 'utf8',
+  });
+  if (result.error !== undefined) {
+    throw new CoracleError('Unavailable', `lock ${path}: flock(1): ${result.error.message}`, {
+      cause: result.error,
+    });
+  }
+  if (result.status === HELD) return false;
+  if (result.status === 0) return true;
+  throw new CoracleError('Unavailable', `lock ${path}: flock(1): ${result.stderr.trim()}`);
+}
+
+function inUse(root: string, path: string): CoracleError {
+  const holder = readFileSync(path, 'utf8').trim();
+  const who = holder === '' ? 'another process' : `process ${holder}`;
+  return new CoracleError('FailedPrecondition', `${root} is in use by ${who}`, {
+    reason: 'RootInUse',
+  });
 }
 
 /** A full disk leaves the note empty, and the lock as good. */

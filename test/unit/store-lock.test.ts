@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -38,4 +39,19 @@ test('another process is refused by pid, and kill -9 of the holder frees the loc
   await once(child, 'exit');
   const lock = await lockRoot(root);
   await lock.release();
+});
+
+test('what a killed holder was starting has the lock for a moment only, and is waited for', async (t) => {
+  const root = scratch(t);
+  const path = join(root, 'lock');
+  const take = (fd: number) => {
+    return spawnSync('flock', ['-x', '-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
+  };
+  const [fd, other] = [openSync(path, 'a+'), openSync(path, 'a+')];
+  assert.equal(take(fd).status, 0);
+  spawn('sleep', ['0.3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
+  closeSync(fd);
+  assert.equal(take(other).status, 1, 'it is held');
+  closeSync(other);
+  await (await lockRoot(root)).release();
 });
