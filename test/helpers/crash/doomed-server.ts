@@ -128,8 +128,9 @@ export class DoomedServer {
   async launch(): Promise<void> {
     const child = this.#spare ?? this.#load();
     this.#process = child;
+    const said = collect(child);
     this.#gone = ended(child).then((signal) => {
-      const died = new ServerDied(`the server ended: ${signal}`);
+      const died = new ServerDied(`the server ended: ${signal} ${said()}`.trim());
       for (const { reject } of this.#waiting.values()) reject(died);
       this.#waiting.clear();
       return signal;
@@ -176,7 +177,7 @@ export class DoomedServer {
     return fork(join(import.meta.dirname, 'child.mjs'), args, {
       execArgv: DIST ? [] : ['--import', 'tsx'],
       serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
   }
 
@@ -192,8 +193,18 @@ export class DoomedServer {
   }
 }
 
+/** The last of what it says on stderr, while it lives and after. */
+function collect(child: ChildProcess): () => string {
+  let last = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    last = (last + text).slice(-4000);
+  });
+  return () => last;
+}
+
 /** Resolves with what ended it: a signal, or "exit N". */
 async function ended(child: ChildProcess): Promise<string> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  // Its output, too.
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'close');
   return child.signalCode ?? `exit ${child.exitCode}`;
 }

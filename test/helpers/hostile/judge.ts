@@ -7,8 +7,10 @@ import { type BadRequest, last } from './requests.ts';
 import { messages, type Place } from './schema.ts';
 import { HostileWorld } from './world.ts';
 
-/** Calls that may rightly take as long as their request says, or never end by themselves. */
-const WAITING = /^(StopContainer|ExecSync|GetContainerEvents|Pull\w+)$/;
+/** Calls that never end by themselves, or as late as the world outside wants. */
+const ENDLESS = /^(GetContainerEvents|Pull\w+)$/;
+/** Calls that may rightly take as long as their request says. */
+const WAITING = /^(StopContainer|ExecSync)$/;
 /** Calls that would leave something if they failed half-way. */
 const MAKING = /^(Run|Create|Update|Import|Exec|Attach|Reopen|Port|Checkpoint|Restore)/;
 /** No call takes a fraction of it, on however busy a machine. */
@@ -24,12 +26,16 @@ export async function judge(world: HostileWorld, bad: BadRequest): Promise<Answe
   await world.ensure();
   const before = MAKING.test(rpc.name) ? await world.observe() : undefined;
   const request = encode(rpc.request, world.resolve(bad.request));
-  const waits = WAITING.test(rpc.name);
+  const waits = ENDLESS.test(rpc.name) || (bad.changed.length > 0 && WAITING.test(rpc.name));
   const answer = await world.raw.call(rpc, request, waits ? SHORT_MS : DEADLINE_MS);
   const fail = (what: string, more: unknown = '') => {
     const where = bad.changed.map((place) => place.map(({ name }) => name).join('.')).join(' and ');
     const said = `${Code[answer.code]}: ${answer.details.slice(0, 600)}`;
-    const story = [`${rpc.name} (${where}): ${what}`, said, JSON.stringify(more, null, 1)];
+    const shown = JSON.stringify(more, null, 1);
+    const sent = JSON.stringify(bad.request, (_, value) =>
+      typeof value === 'bigint' ? `${value}` : value,
+    );
+    const story = [`${rpc.name} (${where}): ${what}`, said, shown, sent];
     throw new Error(story.join('\n').slice(0, 4000));
   };
   const logged = world.errorsLogged();
