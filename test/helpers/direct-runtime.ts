@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
@@ -16,20 +17,25 @@ let names = 0;
 
 /** A real runtime whose parts a test may replace by ones that fail, or that wait to be let on. */
 export class DirectRuntime {
-  readonly dir: string;
-  ctx: RuntimeContext;
-
-  private constructor(dir: string, ctx: RuntimeContext) {
-    this.dir = dir;
-    this.ctx = ctx;
-  }
+  readonly dir = mkdtempSync(join(tmpdir(), 'coracle-direct-'));
+  #ctx: RuntimeContext | undefined;
 
   static async open(): Promise<DirectRuntime> {
-    const dir = await mkdtemp(join(tmpdir(), 'coracle-direct-'));
-    await makeBusyboxLayout(join(dir, 'layout'), { name: IMAGE });
-    const ctx = await openIn(dir);
-    await ctx.images.import(join(dir, 'layout'));
-    return new DirectRuntime(dir, ctx);
+    const runtime = new DirectRuntime();
+    await runtime.begin();
+    return runtime;
+  }
+
+  get ctx(): RuntimeContext {
+    if (!this.#ctx) throw new Error('the runtime is not open');
+    return this.#ctx;
+  }
+
+  /** Opens a new one for the first time, and gives it its image. */
+  async begin(): Promise<void> {
+    await makeBusyboxLayout(join(this.dir, 'layout'), { name: IMAGE });
+    await this.open();
+    await this.ctx.images.import(join(this.dir, 'layout'));
   }
 
   /** Puts other functions in the place of the addon's; returns a function that takes them back. */
@@ -37,6 +43,24 @@ export class DirectRuntime {
     const { addon } = this.ctx;
     Object.assign(this.ctx, { addon: { ...addon, ...functions } });
     return () => Object.assign(this.ctx, { addon });
+  }
+
+  /** Keeps whatever makes or removes files waiting until `open` is called. */
+  heldFileOps(): { open: () => void; restore: () => void } {
+    const { passed, open } = gate();
+    const { addon } = this.ctx;
+    const restore = this.replace({
+      runFileOps: async (ops) => {
+        await passed;
+        return addon.runFileOps(ops);
+      },
+    });
+    return { open, restore };
+  }
+
+  /** The ids of all pods. */
+  pods(): string[] {
+    return this.ctx.sandboxes.list().map(({ record }) => record.id);
   }
 
   /** A pod without a network of its own devices, which takes the least time. */
@@ -57,13 +81,14 @@ export class DirectRuntime {
 
   /** Opens it anew, after it was closed. */
   async open(): Promise<void> {
-    this.ctx = await openIn(this.dir);
+    this.#ctx = await openIn(this.dir);
   }
 
   async close(): Promise<void> {
-    const pods = this.ctx.sandboxes.list();
-    await Promise.all(pods.map(({ record }) => removeSandbox(this.ctx, record.id)));
-    await closeRuntime(this.ctx);
+    if (this.#ctx) {
+      await Promise.all(this.pods().map((id) => removeSandbox(this.ctx, id)));
+      await closeRuntime(this.ctx);
+    }
     await rm(this.dir, { recursive: true, force: true });
   }
 }

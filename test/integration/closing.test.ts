@@ -1,42 +1,22 @@
 /** A server that ends, politely, in the middle of something. */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
-import { after, before, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import { closeRuntime } from '../../src/runtime/open.ts';
-import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
 import { startContainer } from '../../src/runtime/start.ts';
 import type { ContainerIo } from '../../src/runtime/stdio.ts';
 import { stateOf } from '../../src/store/container-status.ts';
-import { DirectRuntime, gate } from '../helpers/direct-runtime.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+import { gate } from '../helpers/direct-runtime.ts';
+import { directSuite } from '../helpers/direct-suite.ts';
 
-let runtime: DirectRuntime;
-let clean: Snapshot;
+const suite = directSuite();
+const { runtime, status, state } = suite;
 let podId: string;
-
-before(async () => {
-  runtime = await DirectRuntime.open();
-  await removeSandbox(runtime.ctx, await runtime.pod());
-  clean = look();
-});
 
 beforeEach(async () => {
   podId = await runtime.pod();
 });
 
-after(() => runtime.close());
-
-const dirs = () => [join(runtime.dir, 'state'), join(runtime.dir, 'root', 'containers')];
-const look = () => snapshot({ dirs: dirs(), pid: process.pid });
-
-async function assertClean(): Promise<void> {
-  await removeSandbox(runtime.ctx, podId);
-  assert.deepEqual(runtime.ctx.containers.list(), []);
-  assert.deepEqual(runtime.ctx.sandboxes.list(), []);
-  assert.deepEqual(await settledLeaks(clean, { dirs: dirs(), pid: process.pid }), {});
-}
-
-const status = (id: string) => runtime.ctx.containers.get(id).status.get();
+const assertClean = () => suite.assertClean(podId);
 
 test('ST-25: a start that is under way when its server ends comes to its end', async () => {
   const { ctx } = runtime;
@@ -64,8 +44,8 @@ test('ST-25: a start that is under way when its server ends comes to its end', a
   await closing;
   assert.equal(stateOf(ctx.containers.get(id).status.get()), 'running');
   await runtime.open();
-  assert.equal(stateOf(status(id)), 'running');
-  assert.equal(stateOf(status(created)), 'created');
+  assert.equal(state(id), 'running');
+  assert.equal(state(created), 'created');
   await assertClean();
 });
 
@@ -89,9 +69,9 @@ test('ST-25: a start that is not over when its server ends is no failed one', as
     process.kill(pid, 'SIGCONT');
     await runtime.open();
     const { exitCode, reason } = status(id);
-    assert.deepEqual([stateOf(status(id)), exitCode, reason], [expected, 0, '']);
+    assert.deepEqual([state(id), exitCode, reason], [expected, 0, '']);
     if (expected === 'created') await startContainer(runtime.ctx, id);
-    assert.equal(stateOf(status(id)), 'running');
+    assert.equal(state(id), 'running');
   }
   await assertClean();
 });

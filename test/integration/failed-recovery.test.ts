@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cgroupDirs } from '../../src/runtime/cgroup/index.ts';
 import { keepAlive } from '../../src/runtime/deferred.ts';
@@ -10,29 +10,13 @@ import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
 import { startContainer } from '../../src/runtime/start.ts';
 import { stateOf } from '../../src/store/container-status.ts';
 import { openStore } from '../../src/store/open.ts';
-import { DirectRuntime, gate } from '../helpers/direct-runtime.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+import { gate } from '../helpers/direct-runtime.ts';
+import { directSuite } from '../helpers/direct-suite.ts';
 
-let runtime: DirectRuntime;
-let clean: Snapshot;
+const suite = directSuite();
+const { runtime } = suite;
 
-before(async () => {
-  runtime = await DirectRuntime.open();
-  await removeSandbox(runtime.ctx, await runtime.pod());
-  clean = look();
-});
-
-after(() => runtime.close());
-
-const dirs = () => [join(runtime.dir, 'state'), join(runtime.dir, 'root', 'containers')];
-const look = () => snapshot({ dirs: dirs(), pid: process.pid });
-
-async function assertClean(): Promise<void> {
-  for (const { record } of runtime.ctx.sandboxes.list()) {
-    await removeSandbox(runtime.ctx, record.id);
-  }
-  assert.deepEqual(await settledLeaks(clean, { dirs: dirs(), pid: process.pid }), {});
-}
+const assertClean = () => suite.assertClean(...runtime.pods());
 
 /** Takes records out of the store of a runtime that is closed. */
 async function forget(lost: { sandboxes: string[]; containers: string[] }): Promise<void> {

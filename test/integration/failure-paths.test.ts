@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import { CoracleError } from '../../src/errors.ts';
 import { keepAlive } from '../../src/runtime/deferred.ts';
 import { execSync } from '../../src/runtime/exec-sync.ts';
@@ -12,39 +12,19 @@ import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
 import { startContainer } from '../../src/runtime/start.ts';
 import { stopContainer } from '../../src/runtime/stop.ts';
 import { stopSandbox } from '../../src/runtime/stop-sandbox.ts';
-import { stateOf } from '../../src/store/container-status.ts';
-import { containerConfig, DirectRuntime, gate, podConfig } from '../helpers/direct-runtime.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+import { containerConfig, podConfig } from '../helpers/direct-runtime.ts';
+import { directSuite } from '../helpers/direct-suite.ts';
 
-let runtime: DirectRuntime;
-let clean: Snapshot;
+const suite = directSuite();
+const { runtime, state } = suite;
 let podId: string;
-
-before(async () => {
-  runtime = await DirectRuntime.open();
-  await removeSandbox(runtime.ctx, await runtime.pod());
-  clean = look();
-});
 
 beforeEach(async () => {
   podId = await runtime.pod();
 });
 
-after(() => runtime.close());
+const assertClean = () => suite.assertClean(podId);
 
-const dirs = () => [join(runtime.dir, 'state'), join(runtime.dir, 'root', 'containers')];
-const look = () => snapshot({ dirs: dirs(), pid: process.pid });
-
-/** After the test's pod is removed, nothing is there that was not there before. */
-async function assertClean(): Promise<void> {
-  await removeSandbox(runtime.ctx, podId);
-  const { ctx } = runtime;
-  assert.deepEqual(ctx.containers.list(), []);
-  assert.deepEqual(ctx.sandboxes.list(), []);
-  assert.deepEqual(await settledLeaks(clean, { dirs: dirs(), pid: process.pid }), {});
-}
-
-const state = (id: string) => stateOf(runtime.ctx.containers.get(id).status.get());
 const fails = () => Promise.reject(new CoracleError('ResourceExhausted', 'injected'));
 /** Those that hold the event loop; one of somebody else's may end meanwhile. */
 const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
@@ -324,21 +304,8 @@ test('CR-16: a target may be named by the beginning of its id', async () => {
   await assertClean();
 });
 
-/** Keeps whatever makes or removes files waiting until `open` is called. */
-function heldFileOps(): { open: () => void; restore: () => void } {
-  const { passed, open } = gate();
-  const { addon } = runtime.ctx;
-  const restore = runtime.replace({
-    runFileOps: async (ops) => {
-      await passed;
-      return addon.runFileOps(ops);
-    },
-  });
-  return { open, restore };
-}
-
 test('SB-11: a pod that is removed while a container is being created leaves nothing', async () => {
-  const { open, restore } = heldFileOps();
+  const { open, restore } = runtime.heldFileOps();
   const create = runtime.create(podId);
   const removal = removeSandbox(runtime.ctx, podId);
   setTimeout(open, 50);

@@ -1,8 +1,7 @@
 /** The decision table of the recovery, row by row (docs/guarantees.md, RC-9 and on). */
 import assert from 'node:assert/strict';
 import { rmdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { after, before, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { addon } from '../../src/native/addon.ts';
 import type { MonitorConnection } from '../../src/native/types.ts';
@@ -15,43 +14,29 @@ import { startContainer } from '../../src/runtime/start.ts';
 import { logStdio } from '../../src/runtime/stdio.ts';
 import { stopContainer } from '../../src/runtime/stop.ts';
 import { Cell } from '../../src/store/cell.ts';
-import { ended, stateOf } from '../../src/store/container-status.ts';
+import { ended } from '../../src/store/container-status.ts';
 import { openStore } from '../../src/store/open.ts';
-import { DirectRuntime, gate, podConfig } from '../helpers/direct-runtime.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+import { gate, podConfig } from '../helpers/direct-runtime.ts';
+import { directSuite } from '../helpers/direct-suite.ts';
 
-let runtime: DirectRuntime;
-let clean: Snapshot;
+const suite = directSuite();
+const { runtime, status, state, exited } = suite;
 let podId: string;
-
-before(async () => {
-  runtime = await DirectRuntime.open();
-  await removeSandbox(runtime.ctx, await runtime.pod());
-  clean = look();
-});
 
 beforeEach(async () => {
   podId = await runtime.pod();
 });
 
-after(() => runtime.close());
-
-const dirs = () => [join(runtime.dir, 'state'), join(runtime.dir, 'root', 'containers')];
-const look = () => snapshot({ dirs: dirs(), pid: process.pid });
-
 /** After all pods are removed, and containers whose pod is not known any more. */
 async function assertClean(): Promise<void> {
   const { ctx } = runtime;
-  for (const { record } of ctx.sandboxes.list()) await removeSandbox(ctx, record.id);
+  for (const id of runtime.pods()) await removeSandbox(ctx, id);
   for (const { record } of ctx.containers.list()) {
     await removeContainer(ctx, record.id, AbortSignal.timeout(5000));
   }
-  assert.deepEqual(await settledLeaks(clean, { dirs: dirs(), pid: process.pid }), {});
+  await suite.assertClean();
 }
 
-const status = (id: string) => runtime.ctx.containers.get(id).status.get();
-const state = (id: string) => stateOf(status(id));
-const exited = (id: string) => keepAlive(runtime.ctx.live.of(id).exited.promise);
 const never = () => new Promise<never>(() => {});
 
 async function entryOf(id: string) {

@@ -1,57 +1,28 @@
 /** The same request twice: together, after a deadline, after the death of the server (CR-18). */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
-import { after, before, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import { CoracleError } from '../../src/errors.ts';
 import { removeContainer } from '../../src/runtime/remove.ts';
 import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
 import { startContainer } from '../../src/runtime/start.ts';
 import { stopSandbox } from '../../src/runtime/stop-sandbox.ts';
-import { containerConfig, DirectRuntime, gate, podConfig } from '../helpers/direct-runtime.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+import type { ContainerConfig } from '../../src/spec/config.ts';
+import { containerConfig, gate, podConfig } from '../helpers/direct-runtime.ts';
+import { directSuite } from '../helpers/direct-suite.ts';
 
-let runtime: DirectRuntime;
-let clean: Snapshot;
+const suite = directSuite();
+const { runtime } = suite;
 let podId: string;
-
-before(async () => {
-  runtime = await DirectRuntime.open();
-  await removeSandbox(runtime.ctx, await runtime.pod());
-  clean = look();
-});
 
 beforeEach(async () => {
   podId = await runtime.pod();
 });
 
-after(() => runtime.close());
-
-const dirs = () => [join(runtime.dir, 'state'), join(runtime.dir, 'root', 'containers')];
-const look = () => snapshot({ dirs: dirs(), pid: process.pid });
-
-async function assertClean(): Promise<void> {
-  await removeSandbox(runtime.ctx, podId);
-  assert.deepEqual(runtime.ctx.containers.list(), []);
-  assert.deepEqual(runtime.ctx.sandboxes.list(), []);
-  assert.deepEqual(await settledLeaks(clean, { dirs: dirs(), pid: process.pid }), {});
-}
+const assertClean = () => suite.assertClean(podId);
 
 const reserved = { kind: 'AlreadyExists', reason: 'NameReserved' };
 const late = () => new CoracleError('DeadlineExceeded', 'late');
 const gone = () => new CoracleError('Cancelled', 'gone');
-
-/** Keeps whatever makes or removes files waiting until `open` is called. */
-function heldFileOps(): { open: () => void; restore: () => void } {
-  const { passed, open } = gate();
-  const { addon } = runtime.ctx;
-  const restore = runtime.replace({
-    runFileOps: async (ops) => {
-      await passed;
-      return addon.runFileOps(ops);
-    },
-  });
-  return { open, restore };
-}
 
 /** Keeps every monitor from making its pod until `open` is called. */
 function heldPods(): { begun: Promise<void>; open: () => void; restore: () => void } {
@@ -72,8 +43,23 @@ function heldPods(): { begun: Promise<void>; open: () => void; restore: () => vo
   return { begun: begun.passed, open: held.open, restore };
 }
 
+/** Creates it for a caller who does not stay; returns when it is made, or undone. */
+async function createWithoutCaller(
+  config: ContainerConfig,
+  kind: 'Cancelled' | 'DeadlineExceeded',
+): Promise<void> {
+  const { open, restore } = runtime.heldFileOps();
+  const caller = new AbortController();
+  const call = runtime.create(podId, config, caller.signal);
+  caller.abort(kind === 'Cancelled' ? gone() : late());
+  await assert.rejects(call, { kind });
+  open();
+  await runtime.ctx.creations.drained(podId);
+  restore();
+}
+
 test('CR-18: an identical create joins the one under way, another is refused', async () => {
-  const { open, restore } = heldFileOps();
+  const { open, restore } = runtime.heldFileOps();
   const config = containerConfig({ name: 'joined' });
   const first = new AbortController();
   const calls = [
@@ -93,30 +79,16 @@ test('CR-18: an identical create joins the one under way, another is refused', a
 });
 
 test('CR-18: a container whose creators have all gone is undone, and can be made again', async () => {
-  const { open, restore } = heldFileOps();
   const config = containerConfig();
-  const caller = new AbortController();
-  const call = runtime.create(podId, config, caller.signal);
-  caller.abort(gone());
-  await assert.rejects(call, { kind: 'Cancelled' });
-  open();
-  await runtime.ctx.creations.drained(podId);
+  await createWithoutCaller(config, 'Cancelled');
   assert.deepEqual(runtime.ctx.containers.list(), []);
-  restore();
   await runtime.create(podId, config);
   await assertClean();
 });
 
 test('CR-18: a container whose creator was late is kept for the retry, however often', async () => {
-  const { open, restore } = heldFileOps();
   const config = containerConfig();
-  const caller = new AbortController();
-  const call = runtime.create(podId, config, caller.signal);
-  caller.abort(late());
-  await assert.rejects(call, { kind: 'DeadlineExceeded' });
-  open();
-  await runtime.ctx.creations.drained(podId);
-  restore();
+  await createWithoutCaller(config, 'DeadlineExceeded');
   const [made] = runtime.ctx.containers.list();
   assert.ok(made);
   assert.equal(await runtime.create(podId, structuredClone(config)), made.record.id);
@@ -218,7 +190,7 @@ test('CR-4: a create whose undoing fails, too, holds no name, and leaves nothing
   const config = containerConfig({ name: 'undone' });
   await assert.rejects(runtime.create(podId, config), /no space/);
   restore();
-  const left = await settledLeaks(clean, { dirs: dirs(), pid: process.pid }, 0);
+  const left = await suite.leaks(0);
   assert.ok((left.cgroups?.length ?? 0) > 0, 'the failed undoing left its cgroup');
   const id = await runtime.create(podId, config);
   await removeContainer(runtime.ctx, id);

@@ -2,51 +2,32 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoracleError } from '../../src/errors.ts';
 import { keepAlive, settledWithin } from '../../src/runtime/deferred.ts';
 import { type ExecRequest, openExec } from '../../src/runtime/exec.ts';
 import type { Exit } from '../../src/runtime/monitors.ts';
 import { removeContainer } from '../../src/runtime/remove.ts';
-import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
 import { startContainer } from '../../src/runtime/start.ts';
 import { logPath } from '../../src/runtime/stdio.ts';
 import { stopContainer } from '../../src/runtime/stop.ts';
 import { stopSandbox } from '../../src/runtime/stop-sandbox.ts';
 import type { SandboxConfig } from '../../src/spec/config.ts';
-import { stateOf } from '../../src/store/container-status.ts';
-import { DirectRuntime, gate } from '../helpers/direct-runtime.ts';
-import { fdCount, type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+import { gate } from '../helpers/direct-runtime.ts';
+import { directSuite } from '../helpers/direct-suite.ts';
+import { fdCount } from '../helpers/leaks.ts';
 
-let runtime: DirectRuntime;
-let clean: Snapshot;
+const suite = directSuite();
+const { runtime, status, state, exited } = suite;
 let podId: string;
-
-before(async () => {
-  runtime = await DirectRuntime.open();
-  await removeSandbox(runtime.ctx, await runtime.pod());
-  clean = look();
-});
 
 beforeEach(async () => {
   podId = await runtime.pod();
 });
 
-after(() => runtime.close());
+const assertClean = () => suite.assertClean(...runtime.pods());
 
-const look = () => snapshot({ dirs: [join(runtime.dir, 'state')], pid: process.pid });
-
-async function assertClean(): Promise<void> {
-  for (const { record } of runtime.ctx.sandboxes.list())
-    await removeSandbox(runtime.ctx, record.id);
-  const dirs = [join(runtime.dir, 'state')];
-  assert.deepEqual(await settledLeaks(clean, { dirs, pid: process.pid }), {});
-}
-
-const status = (id: string) => runtime.ctx.containers.get(id).status.get();
-const state = (id: string) => stateOf(status(id));
-const exited = (id: string) => keepAlive(runtime.ctx.live.of(id).exited.promise);
 const fails = () => Promise.reject(new CoracleError('ResourceExhausted', 'injected'));
 
 async function running(pod = podId, command = ['sleep', '1000']): Promise<string> {

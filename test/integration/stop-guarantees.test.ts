@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoracleError } from '../../src/errors.ts';
 import { keepAlive } from '../../src/runtime/deferred.ts';
@@ -12,37 +12,19 @@ import { removeContainer } from '../../src/runtime/remove.ts';
 import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
 import { startContainer } from '../../src/runtime/start.ts';
 import { stopContainer } from '../../src/runtime/stop.ts';
-import { stateOf } from '../../src/store/container-status.ts';
-import { DirectRuntime, gate, podConfig } from '../helpers/direct-runtime.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+import { gate, podConfig } from '../helpers/direct-runtime.ts';
+import { directSuite } from '../helpers/direct-suite.ts';
 
-let runtime: DirectRuntime;
-let clean: Snapshot;
+const suite = directSuite();
+const { runtime, status, state } = suite;
 let podId: string;
-
-before(async () => {
-  runtime = await DirectRuntime.open();
-  await removeSandbox(runtime.ctx, await runtime.pod());
-  clean = look();
-});
 
 beforeEach(async () => {
   podId = await runtime.pod({ logDirectory: logs() });
 });
 
-after(() => runtime.close());
+const assertClean = () => suite.assertClean(podId);
 
-const look = () => snapshot({ dirs: [join(runtime.dir, 'state')], pid: process.pid });
-
-async function assertClean(): Promise<void> {
-  await removeSandbox(runtime.ctx, podId);
-  assert.deepEqual(runtime.ctx.sandboxes.list(), []);
-  const dirs = [join(runtime.dir, 'state')];
-  assert.deepEqual(await settledLeaks(clean, { dirs, pid: process.pid }), {});
-}
-
-const status = (id: string) => runtime.ctx.containers.get(id).status.get();
-const state = (id: string) => stateOf(status(id));
 const fails = () => Promise.reject(new CoracleError('ResourceExhausted', 'injected'));
 const gone = () => new CoracleError('Cancelled', 'gone');
 
