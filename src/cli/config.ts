@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import * as v from 'valibot';
+import { expectation } from '../embed/options/check.ts';
 import { CoracleError, messageOf, quote } from '../errors.ts';
 import type { LOG_LEVELS } from '../observe/logger.ts';
 import type { RuntimeOptions } from '../runtime/context.ts';
@@ -190,11 +191,4 @@ function validate(input: unknown, where: (key: string) => string): GivenSettings
     'InvalidArgument',
     `${where(key)}: ${quote(issue.input)} ${expectation(issue)}`,
   );
-}
-
-function expectation(issue: v.BaseIssue<unknown>): string {
-  if (issue.message.startsWith('Invalid')) {
-    return issue.expected === null ? 'is not valid' : `is not ${issue.expected}`;
-  }
-  return issue.message;
 }

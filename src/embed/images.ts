@@ -1,12 +1,11 @@
 import * as v from 'valibot';
 import type { ImageService } from '../image/images.ts';
 import { check } from './options/check.ts';
-import { name, text } from './options/parts.ts';
+import { name, signal, text } from './options/parts.ts';
 
 /** The images of a runtime's root directory. */
 export type Images = Pick<ImageService, 'pull' | 'import' | 'list' | 'status' | 'remove'>;
 
-const signal = v.optional(v.instance(AbortSignal));
 const auth = v.strictObject({
   username: v.optional(v.string()),
   password: v.optional(v.string()),

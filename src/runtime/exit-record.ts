@@ -21,12 +21,23 @@ const PASSING = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EIO', 'EAGAIN', 'EINTR']
 const FIRST_PAUSE = 10;
 const LAST_PAUSE = 1_280;
 
+/** The names in an exit directory that are a container's: that of its record, and of a new one. */
+export function exitRecordNames(id: string): [string, string] {
+  return [id, `.${id}.new`];
+}
+
+/** The container whose name in an exit directory that is. */
+export function exitRecordId(name: string): string {
+  return name.replace(/^\.(.*)\.new$/, '$1');
+}
+
 /**
  * Reads the record of a container; undefined where there is none or it is damaged. A monitor that
  * died just before it gave the record its name has left it whole under the other one.
  */
 export async function readExitRecord(dir: string, id: string): Promise<ExitRecord | undefined> {
-  return (await read(join(dir, id))) ?? (await read(join(dir, `.${id}.new`)));
+  const [whole, unnamed] = exitRecordNames(id);
+  return (await read(join(dir, whole))) ?? (await read(join(dir, unnamed)));
 }
 
 /** One that is there must not be taken for none because of an error that passes (G-10). */

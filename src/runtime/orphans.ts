@@ -5,6 +5,7 @@ import { podCgroup, removeOps } from './cgroup/index.ts';
 import { killCgroup } from './cgroup/kill.ts';
 import type { RuntimeContext } from './context.ts';
 import { endMonitor } from './end-monitor.ts';
+import { exitRecordId } from './exit-record.ts';
 import { CONTAINERS, exitDir, PODS, podDir, podFilesDir, snapshotDir } from './paths.ts';
 
 /**
@@ -16,7 +17,7 @@ import { CONTAINERS, exitDir, PODS, podDir, podFilesDir, snapshotDir } from './p
  */
 export async function removeOrphans(ctx: RuntimeContext): Promise<void> {
   const { root, state } = ctx.options;
-  const pods = (await namesIn(join(state, 'pods'))).filter((id) => !ctx.sandboxes.has(id));
+  const pods = (await namesIn(join(state, PODS))).filter((id) => !ctx.sandboxes.has(id));
   const files = (await namesIn(join(root, PODS))).filter((id) => !ctx.sandboxes.has(id));
   const layers = (await namesIn(join(root, CONTAINERS))).filter((id) => !ctx.containers.has(id));
   for (const id of new Set([...pods, ...files, ...layers]))
@@ -30,7 +31,7 @@ export async function removeOrphans(ctx: RuntimeContext): Promise<void> {
   for (const id of pods) {
     if (!(await attempt(ctx, id, () => endMonitor(ctx, id)))) continue;
     ended.push(id);
-    const members = (await namesIn(exitDir(ctx.options, id))).map(idOf);
+    const members = (await namesIn(exitDir(ctx.options, id))).map(exitRecordId);
     for (const member of members) if (!ctx.containers.has(member)) lost.add(member);
   }
   const stuck = await removeCgroups(ctx, lost);
@@ -77,11 +78,6 @@ async function removePod(ctx: RuntimeContext, id: string): Promise<void> {
   // The cgroup that it has unless it was given another, which is not ours to remove.
   await ctx.addon.runFileOps(removeOps(ctx.cgroups, podCgroup({}, id)));
   await rm(podDir(ctx.options, id), { recursive: true, force: true });
-}
-
-/** Of an exit record, or of what was reserved for one. */
-function idOf(name: string): string {
-  return name.replace(/^\.(.*)\.new$/, '$1');
 }
 
 async function namesIn(dir: string): Promise<string[]> {

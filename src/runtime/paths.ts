@@ -1,9 +1,12 @@
 import { join } from 'node:path';
 import type { RuntimeOptions } from './context.ts';
 
+/** Where pods have their directories, below `root` and below `state`. */
+export const PODS = 'pods';
+
 /** Where a runtime keeps what: `root` survives a reboot, `state` does not. */
 export function podDir(options: RuntimeOptions, sandboxId: string): string {
-  return join(options.state, 'pods', sandboxId);
+  return join(options.state, PODS, sandboxId);
 }
 
 export function monitorSocket(options: RuntimeOptions, sandboxId: string): string {
@@ -13,9 +16,6 @@ export function monitorSocket(options: RuntimeOptions, sandboxId: string): strin
 export function exitDir(options: RuntimeOptions, sandboxId: string): string {
   return join(podDir(options, sandboxId), 'exits');
 }
-
-/** Where the files of pods are, below `root`. */
-export const PODS = 'pods';
 
 /**
  * The files that a pod's containers have in their /etc. Containers write to them, as much as they

@@ -4,6 +4,7 @@ import type { ContainerRecord } from '../store/types.ts';
 import { removeOps } from './cgroup/index.ts';
 import { imagesOf } from './container-images.ts';
 import type { RuntimeContext } from './context.ts';
+import { exitRecordNames } from './exit-record.ts';
 import { exitDir, snapshotDir } from './paths.ts';
 import { deleteEntry } from './task.ts';
 
@@ -22,7 +23,7 @@ export async function releaseContainer(
     ...removeOps(ctx.cgroups, record.cgroupPath),
     { op: 'removeTree', path: join(ctx.options.root, snapshotDir(id)) },
   ]);
-  for (const name of [id, `.${id}.new`]) {
+  for (const name of exitRecordNames(id)) {
     await rm(join(exitDir(ctx.options, sandboxId), name), { force: true });
   }
   await ctx.containers.remove(id);

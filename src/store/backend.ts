@@ -21,6 +21,9 @@ export interface Backend {
   close(): Promise<void>;
 }
 
+/** The longest key that every engine takes, with the table's name, bytes; LMDB takes 1978. */
+export const MAX_KEY_BYTES = 1800;
+
 /** The largest value that may use the space which engines keep in reserve, bytes. */
 const SMALL = 1024;
 

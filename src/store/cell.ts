@@ -103,8 +103,8 @@ export class Cell<S extends object> {
   /**
    * As a durable `updateSync`, but for what has happened and cannot be refused, as an exit: if the
    * value cannot be written, or not within 10 s, it is published all the same, marked dirty, and
-   * written as soon as that works. Rejects only with what `fn` threw or for a move that is not legal. Once the cell is
-   * closed it changes memory alone.
+   * written as soon as that works. Rejects only with what `fn` threw or for a move that is not
+   * legal. Once the cell is closed it changes memory alone.
    */
   settle<N extends S>(fn: (value: S) => Sync<N>): Promise<void> {
     return this.#writers.run(async () => {

@@ -1,6 +1,6 @@
 import { CoracleError, messageOf } from '../errors.ts';
 import { failpoint } from '../failpoint.ts';
-import type { Backend, Change } from './backend.ts';
+import { type Backend, type Change, MAX_KEY_BYTES } from './backend.ts';
 import { decodeRecord, encodeRecord, jsonCodec, UnknownVersionError } from './codec.ts';
 import { deepFreeze } from './frozen.ts';
 import { QUARANTINE, quarantineRow } from './quarantine.ts';
@@ -8,8 +8,6 @@ import type { Store, StoreProblem } from './store.ts';
 import type { Codec, Sync, Table } from './table.ts';
 
 const TABLE_NAME = /^[a-z][a-z0-9-]*$/;
-/** LMDB takes keys of up to 1978 bytes; table name and separator are part of them. */
-const KEY_LIMIT = 1800;
 
 interface Batch {
   readonly changes: Change[];
@@ -180,8 +178,8 @@ class MemoryTable<T> implements Table<T> {
     let bytes: Buffer;
     let copy: T;
     try {
-      if (key === '' || Buffer.byteLength(key) > KEY_LIMIT) {
-        throw new TypeError(`${this.name}: a key has 1 to ${KEY_LIMIT} bytes`);
+      if (key === '' || Buffer.byteLength(key) > MAX_KEY_BYTES) {
+        throw new TypeError(`${this.name}: a key has 1 to ${MAX_KEY_BYTES} bytes`);
       }
       bytes = encodeRecord(this.#codec, value);
       // What readers see is what a restart would read, and shares nothing with the caller.

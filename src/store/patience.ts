@@ -17,7 +17,6 @@ export class Patience {
   }
 
   get isOver(): boolean {
-    if (this.#since.size === 0) return false;
     const [oldest] = this.#since;
     return oldest !== undefined && performance.now() - oldest.at > PATIENCE;
   }

@@ -1,11 +1,8 @@
-import type { Change } from './backend.ts';
+import { type Change, MAX_KEY_BYTES } from './backend.ts';
 import { encodeRecord, jsonCodec } from './codec.ts';
 
 /** The table of what could not be read: it is kept, and in nobody's way. */
 export const QUARANTINE = 'quarantine';
-
-/** Keys have a limit (1978 bytes in LMDB), and a damaged one any length below. */
-const LONGEST = 1800;
 
 export interface Damaged {
   readonly table: string;
@@ -26,7 +23,8 @@ interface Row {
 export function quarantineRow({ table, key, error, bytes }: Damaged): Change {
   const row: Row = { table, key, error, bytes: bytes.toString('base64') };
   return {
-    key: Buffer.from(`${QUARANTINE}/${table}/${key}`).toString('utf8', 0, LONGEST),
+    // A damaged key may have any length that there is.
+    key: Buffer.from(`${QUARANTINE}/${table}/${key}`).toString('utf8', 0, MAX_KEY_BYTES),
     value: encodeRecord(jsonCodec<Row>(), row),
   };
 }

@@ -38,7 +38,8 @@ function below(above: string, key: unknown): string {
   return /^\w+$/.test(String(key)) ? `${above}.${String(key)}` : `${above}[${quote(String(key))}]`;
 }
 
-function expectation(issue: v.BaseIssue<unknown>): string {
+/** What a schema has against a value, to be said after it. */
+export function expectation(issue: v.BaseIssue<unknown>): string {
   if (!issue.message.startsWith('Invalid')) return issue.message;
   return issue.expected === null ? 'is not valid' : `is not ${issue.expected}`;
 }

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { Logger, RuntimeOptions } from '../../runtime/context.ts';
-import { list, milliseconds, name, path, positive, text } from './parts.ts';
+import { list, milliseconds, name, path, positive, signal, text } from './parts.ts';
 
 const entries = {
   root: v.optional(name),
@@ -43,5 +43,5 @@ const log = v.custom<Logger>(
 export const openOptions = v.strictObject({
   ...entries,
   log: v.optional(log),
-  signal: v.optional(v.instance(AbortSignal)),
+  signal,
 });

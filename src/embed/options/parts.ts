@@ -24,6 +24,9 @@ export const ip = v.pipe(
   v.check((given) => isIP(given) !== 0, 'is not an IP address'),
 );
 
+/** Fires, or not: any object that a signal is made of. */
+export const signal = v.optional(v.instance(AbortSignal));
+
 /** Labels, annotations, parameters: text by text. */
 export const texts = v.record(v.string(), v.string());
 export const list = v.array(text);

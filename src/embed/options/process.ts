@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { flag, list, milliseconds, name, natural, text } from './parts.ts';
+import { flag, list, milliseconds, name, natural, signal, text } from './parts.ts';
 
 /** A descriptor of this process. */
 const descriptor = v.pipe(natural, v.maxValue(0x7fff_ffff, 'is not a descriptor'));
@@ -27,9 +27,6 @@ export const execOptions = v.strictObject({
 });
 
 export const argv = v.pipe(list, v.nonEmpty('names no command'));
-
-/** Fires, or not: any object that a signal is made of. */
-const signal = v.optional(v.instance(AbortSignal));
 
 /** What may be given up. */
 export const waitOptions = v.strictObject({ signal });
