@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "test/fuzz/monitor_world.h"
+#include "test/native/send_with_fds.h"
 
 using namespace coracle;
 
@@ -53,6 +54,8 @@ struct Client {
   bool counted = true;  // false once it has sent frames of its own making
   std::map<uint32_t, MessageType> unanswered;
 };
+
+constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
 
 int listener = -1;
 sockaddr_un address{};
@@ -147,22 +150,10 @@ Fd World::descriptor(uint8_t kind) {
 
 void World::send_frame(Client& client, Frame frame, const std::vector<uint8_t>& body,
                        const std::vector<int>& fds) {
-  iovec vectors[2] = {{&frame, sizeof(frame)}, {const_cast<uint8_t*>(body.data()), body.size()}};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 16)] = {};
-  msghdr header{};
-  header.msg_iov = vectors;
-  header.msg_iovlen = 2;
-  if (!fds.empty()) {
-    header.msg_control = control;
-    header.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
-    cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
-    memcpy(CMSG_DATA(rights), fds.data(), sizeof(int) * fds.size());
-  }
-  const bool sent = sendmsg(client.socket.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
-  if (sent && frame.sequence != 0) client.unanswered[frame.sequence] = frame.type;
+  const ssize_t sent = test::send_with_fds(
+      client.socket.get(),
+      {{&frame, sizeof(frame)}, {const_cast<uint8_t*>(body.data()), body.size()}}, fds, kSendFlags);
+  if (sent >= 0 && frame.sequence != 0) client.unanswered[frame.sequence] = frame.type;
 }
 
 // {type, options, number and kinds of descriptors, size and bytes of the body}
@@ -174,7 +165,7 @@ void World::send(Client& client, Input& in) {
   for (size_t count = in.byte() % 16; fds.size() < count;) fds.push_back(descriptor(in.byte()));
   std::vector<uint8_t> body = in.bytes(in.word());
   if ((options & kRaw) != 0) {
-    ::send(client.socket.get(), body.data(), body.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ::send(client.socket.get(), body.data(), body.size(), kSendFlags);
     client.counted = false;
     return;
   }
@@ -241,22 +232,10 @@ void World::report(fuzz::Child& child, Input& in) {
   const size_t after_kind = sizeof(record.kind);
   std::copy(rest.begin(), rest.end(), reinterpret_cast<uint8_t*>(&record) + after_kind);
   const Fd fd = kind == 0xff ? Fd() : descriptor(kind);
-  iovec vector{&record, record.kind == ReportKind::kTerminal ? after_kind : sizeof(record)};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr header{};
-  header.msg_iov = &vector;
-  header.msg_iovlen = 1;
-  if (fd) {
-    header.msg_control = control;
-    header.msg_controllen = sizeof(control);
-    cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int));
-    const int number = fd.get();
-    memcpy(CMSG_DATA(rights), &number, sizeof(number));
-  }
-  if (child.report) sendmsg(child.report.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (!child.report) return;
+  const size_t size = record.kind == ReportKind::kTerminal ? after_kind : sizeof(record);
+  test::send_with_fds(child.report.get(), {{&record, size}},
+                      fd ? std::vector<int>{fd.get()} : std::vector<int>{}, kSendFlags);
 }
 
 void World::act(Input& in) {

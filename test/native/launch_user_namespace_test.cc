@@ -247,21 +247,8 @@ LAUNCH_CASE("a plan that would stay outside the pod's user namespace is not laun
 
 LAUNCH_CASE("an exec joins the namespaces and is root of the same kind") {
   CHECK(in_pod([](const PodContext& context) -> std::string {
-          PlanBuilder plan;
-          plan.add(ActAsPodRoot{});
-          add_root(plan);
-          plan.add(JoinUserNamespace{static_cast<uint32_t>(sys::kCloneNewNs)})
-              .user("0")
-              .execve({"sleep", "100"});
-          const int stdio[3] = {-1, -1, -1};
           Launched launched;
-          if (!launch(context, plan.get(), nullptr, 0, -1, stdio, &launched).ok()) return "launch";
-          Report report;
-          if (!next_report(&launched, &report) || report.kind != ReportKind::kReady) {
-            return std::string("not ready: ") + report.step;
-          }
-          (void)!write(launched.wake_fd, "g", 1);
-          next_report(&launched, &report);
+          if (!run_sleeper(context, &launched)) return "no sleeper";
           PlanBuilder exec;
           exec.plan().clone_flags = 0;
           exec.plan().flags = kExec;

@@ -1,34 +1,20 @@
 // Compressed blobs: every byte counts for the digests, and damage never passes.
 #include <doctest/doctest.h>
-#include <isa-l/igzip_lib.h>
 #include <zstd.h>
 
 #include <memory>
 
 #include "test/native/layer_fixture.h"
+#include "test/native/raw_tar.h"
 
 // Unpacking sets owners and attributes that only root may set.
 TEST_SUITE_BEGIN("layers" * doctest::skip(geteuid() != 0));
 
 using namespace layer_fixture;
 using coracle::Compression;
+using raw_tar::gzip;
 
 namespace {
-
-std::string gzip(const std::string& bytes) {
-  std::string out(bytes.size() + 4096, '\0');
-  auto stream = std::make_unique<isal_zstream>();
-  isal_deflate_stateless_init(stream.get());
-  stream->gzip_flag = IGZIP_GZIP;
-  stream->end_of_stream = 1;
-  stream->next_in = reinterpret_cast<uint8_t*>(const_cast<char*>(bytes.data()));
-  stream->avail_in = static_cast<uint32_t>(bytes.size());
-  stream->next_out = reinterpret_cast<uint8_t*>(out.data());
-  stream->avail_out = static_cast<uint32_t>(out.size());
-  REQUIRE(isal_deflate_stateless(stream.get()) == COMP_OK);
-  out.resize(stream->total_out);
-  return out;
-}
 
 std::string zstd(const std::string& bytes) {
   std::string out(ZSTD_compressBound(bytes.size()), '\0');

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "native/sys/syscalls.h"
+#include "test/native/send_with_fds.h"
 
 namespace coracle::test {
 namespace {
@@ -82,21 +83,9 @@ uint32_t Client::send_bytes(MessageType type, const std::vector<uint8_t>& body,
   frame.type = type;
   frame.sequence = ++last_;
   frame.flags = flags;
-  iovec vectors[2] = {{&frame, sizeof(frame)}, {const_cast<uint8_t*>(body.data()), body.size()}};
-  std::vector<char> control(CMSG_SPACE(sizeof(int) * 253));
-  msghdr header{};
-  header.msg_iov = vectors;
-  header.msg_iovlen = 2;
-  if (!fds.empty()) {
-    header.msg_control = control.data();
-    header.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
-    cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
-    memcpy(CMSG_DATA(rights), fds.data(), sizeof(int) * fds.size());
-  }
-  REQUIRE(sendmsg(socket_, &header, MSG_NOSIGNAL) >= 0);
+  REQUIRE(send_with_fds(socket_,
+                        {{&frame, sizeof(frame)}, {const_cast<uint8_t*>(body.data()), body.size()}},
+                        fds, MSG_NOSIGNAL) >= 0);
   return frame.sequence;
 }
 

@@ -12,6 +12,7 @@
 
 #include "native/plan/protocol.h"
 #include "native/plan/steps.h"
+#include "test/native/plan_fixture.h"
 
 namespace coracle::test {
 
@@ -50,12 +51,7 @@ class Client {
   Answer call(MessageType type) { return wait(send_bytes(type, {}, {}, 0)); }
   template <typename T>
   uint32_t send(MessageType type, const T& body, const std::vector<int>& fds = {}) {
-    Writer measure;
-    encode(measure, body);
-    std::vector<uint8_t> bytes(measure.size());
-    Writer writer(bytes.data(), bytes.size());
-    encode(writer, body);
-    return send_bytes(type, bytes, fds, 0);
+    return send_bytes(type, encoded(body), fds, 0);
   }
   uint32_t send_bytes(MessageType type, const std::vector<uint8_t>& body,
                       const std::vector<int>& fds, uint32_t flags);

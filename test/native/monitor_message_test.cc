@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "native/monitor/message.h"
+#include "test/native/send_with_fds.h"
 
 using namespace coracle;
 
@@ -22,22 +23,9 @@ struct Pair {
     close(ends[0]);
     close(ends[1]);
   }
-  void send(const std::string& bytes, std::vector<int> fds = {}) {
-    iovec vector{const_cast<char*>(bytes.data()), bytes.size()};
-    std::vector<char> control(CMSG_SPACE(sizeof(int) * 253));
-    msghdr header{};
-    header.msg_iov = &vector;
-    header.msg_iovlen = 1;
-    if (!fds.empty()) {
-      header.msg_control = control.data();
-      header.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
-      cmsghdr* rights = CMSG_FIRSTHDR(&header);
-      rights->cmsg_level = SOL_SOCKET;
-      rights->cmsg_type = SCM_RIGHTS;
-      rights->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
-      memcpy(CMSG_DATA(rights), fds.data(), sizeof(int) * fds.size());
-    }
-    REQUIRE(sendmsg(ends[0], &header, 0) == static_cast<ssize_t>(bytes.size()));
+  void send(const std::string& bytes, const std::vector<int>& fds = {}) {
+    REQUIRE(test::send_with_fds(ends[0], {{const_cast<char*>(bytes.data()), bytes.size()}}, fds,
+                                0) == static_cast<ssize_t>(bytes.size()));
   }
   Received take(Message* message) { return receive(ends[1], buffer.data(), message, &error); }
 
