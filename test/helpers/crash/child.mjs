@@ -17,37 +17,20 @@ process.on('disconnect', () => process.exit(0));
 /** @param {string} name */
 const load = (name) => import(`${modules}/${name}.${ending}`);
 
-const [
-  failpoints,
-  open,
-  cgroups,
-  status,
-  run,
-  create,
-  start,
-  exec,
-  stop,
-  remove,
-  stopPod,
-  removePod,
-  update,
-] = await Promise.all(
-  [
-    'failpoint',
-    'runtime/open',
-    'runtime/cgroup/index',
-    'store/container-status',
-    'runtime/run-sandbox',
-    'runtime/create-container',
-    'runtime/start',
-    'runtime/exec-sync',
-    'runtime/stop',
-    'runtime/remove',
-    'runtime/stop-sandbox',
-    'runtime/remove-sandbox',
-    'runtime/update-resources',
-  ].map(load),
-);
+// One after the other: Node 20 sometimes fails to link modules that several imports want at once.
+const failpoints = await load('failpoint');
+const open = await load('runtime/open');
+const cgroups = await load('runtime/cgroup/index');
+const status = await load('store/container-status');
+const run = await load('runtime/run-sandbox');
+const create = await load('runtime/create-container');
+const start = await load('runtime/start');
+const exec = await load('runtime/exec-sync');
+const stop = await load('runtime/stop');
+const remove = await load('runtime/remove');
+const stopPod = await load('runtime/stop-sandbox');
+const removePod = await load('runtime/remove-sandbox');
+const update = await load('runtime/update-resources');
 
 /** What the runtime has complained about. */
 const complaints = [];
