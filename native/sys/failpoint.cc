@@ -151,7 +151,8 @@ int detail::hit_failpoint(const char* name) {
       return 0;
     case Action::kKill:
       kill(getpid(), SIGKILL);
-      return 0;
+      // The first process of a PID namespace cannot kill itself, pid_namespaces(7).
+      _exit(128 + SIGKILL);
     case Action::kCount:
       return 0;
   }

@@ -12,8 +12,9 @@ int hit_failpoint(const char* name);
 }  // namespace detail
 
 // One hit of the place called `name`: 0, or the errno to fail with, which is also left in errno.
-// Sleeps for a delay, in place; does not return from a kill. Allocates nothing and takes no lock:
-// may be called between clone and execve, and from any thread.
+// Sleeps for a delay, in place; does not return from a kill, which is an exit with status 137 where
+// the process is the first of a PID namespace. Allocates nothing and takes no lock: may be called
+// between clone and execve, and from any thread.
 inline int failpoint(const char* name) {
   if (__builtin_expect(!detail::failpoints_armed, 1)) return 0;
   return detail::hit_failpoint(name);

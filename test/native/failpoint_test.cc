@@ -10,6 +10,8 @@
 #include <initializer_list>
 #include <string>
 
+#include "native/sys/syscalls.h"
+
 namespace coracle {
 namespace {
 
@@ -61,6 +63,23 @@ TEST_CASE("failpoints kill the process, and no other") {
   REQUIRE(waitpid(child, &status, 0) == child);
   CHECK(WIFSIGNALED(status));
   CHECK(WTERMSIG(status) == SIGKILL);
+}
+
+TEST_CASE("failpoints kill the first process of a PID namespace, too" *
+          doctest::skip(geteuid() != 0)) {
+  sys::CloneArgs args;
+  args.flags = sys::kCloneNewPid;
+  args.exit_signal = SIGCHLD;
+  const pid_t child = sys::clone3(args);
+  if (child == 0) {
+    sys::arm_failpoints("a=kill");
+    sys::failpoint("a");
+    _exit(0);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 128 + SIGKILL);
 }
 
 TEST_CASE("failpoints that are none arm nothing") {
