@@ -8,8 +8,8 @@
 
 #include "native/sys/failpoint.h"
 
-// Numbers from 424 on are the same on every architecture (Documentation/process/adding-syscalls);
-// headers older than the call lack them.
+// Numbers from 424 on are the same on every architecture but Alpha and MIPS, where they have an
+// offset; headers older than the call lack them.
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
 #endif
