@@ -31,10 +31,10 @@ void reset_signals() {
 }
 
 Error prepare(const Child& child) {
-  // The wake line covers a death of the monitor before this call.
+  // A death of the monitor before this call shows when the child reports that it is ready.
   if (Error error = guard(); !error.ok()) return error;
   prctl(PR_SET_NAME, "coracle-launch", 0, 0, 0);
-  drop_foreign_descriptors(child);
+  if (Error error = drop_foreign_descriptors(child); !error.ok()) return error;
   reset_signals();
   umask(0);
   if (setsid() < 0) return failed("start session");

@@ -27,20 +27,20 @@ struct Kept {
     fds[at] = fd;
   }
 
-  void close_all_others() const {
+  bool close_all_others() const {
     unsigned next = 0;
     for (size_t i = 0; i < count; ++i) {
       unsigned fd = static_cast<unsigned>(fds[i]);
-      if (fd > next) sys::close_range(next, fd - 1);
+      if (fd > next && sys::close_range(next, fd - 1) != 0) return false;
       if (fd >= next) next = fd + 1;
     }
-    sys::close_range(next, ~0u);
+    return sys::close_range(next, ~0u) == 0;
   }
 };
 
 }  // namespace
 
-void drop_foreign_descriptors(const Child& child) {
+Error drop_foreign_descriptors(const Child& child) {
   Kept kept;
   for (size_t i = 0; i < child.fd_count; ++i) kept.add(child.fds[i]);
   for (int fd : child.stdio) kept.add(fd);
@@ -48,8 +48,10 @@ void drop_foreign_descriptors(const Child& child) {
                  child.context->proc_fd, child.context->devnull_fd, child.context->userns_fd}) {
     kept.add(fd);
   }
-  kept.close_all_others();
-  sys::close_range(0, ~0u, true);
+  if (!kept.close_all_others() || sys::close_range(0, ~0u, true) != 0) {
+    return failed("close descriptors");
+  }
+  return {};
 }
 
 Error install_stdio(const Child& child) {
@@ -72,7 +74,7 @@ void drop_used_descriptors(const Child& child) {
   // every descriptor from 3 on is close-on-exec.
   Kept kept;
   for (int fd : {0, 1, 2, child.report_fd, child.wake_fd}) kept.add(fd);
-  kept.close_all_others();
+  (void)kept.close_all_others();
 }
 
 void own_stdio(const Child& child, uint32_t uid, uint32_t gid) {

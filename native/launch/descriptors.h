@@ -6,9 +6,10 @@
 
 namespace coracle {
 
-// Closes every descriptor that no step needs. A parked child lives long: with its parent's
-// descriptors it would hold other containers' pipes, terminals and wake lines open.
-void drop_foreign_descriptors(const Child& child);
+// Closes every descriptor that no step needs, and marks the rest close-on-exec. A parked child
+// lives long: with its parent's descriptors it would hold other containers' pipes, terminals and
+// wake lines open. A refusal is a failure: what is left would be the program's.
+Error drop_foreign_descriptors(const Child& child);
 
 // Makes child.stdio the descriptors 0, 1 and 2 (-1: the null device).
 Error install_stdio(const Child& child);
