@@ -75,7 +75,7 @@ Error run(const Execve&, Child& child) {
   const Program& program = *child.program;
   settle(child);
   drop_used_descriptors(child);
-  report_ready(child);
+  if (Error error = report_ready(child); !error.ok()) return error;
   if (Error error = park(child); !error.ok()) return error;
   if (strchr(program.argv[0], '/') == nullptr) {
     return Error{execute_by_path(program), "exec", program.argv[0]};

@@ -14,10 +14,9 @@ void copy_text(char* out, size_t capacity, const char* text) {
   out[size] = 0;
 }
 
-void send_record(const Child& child) {
+bool send_record(const Child& child) {
   const void* record = &child.report;
-  // A monitor that is gone is noticed at the wake line.
-  (void)!write(child.report_fd, record, sizeof(Report));
+  return write(child.report_fd, record, sizeof(Report)) == sizeof(Report);
 }
 
 union Control {
@@ -27,9 +26,9 @@ union Control {
 
 }  // namespace
 
-void report_ready(Child& child) {
+Error report_ready(Child& child) {
   child.report.kind = ReportKind::kReady;
-  send_record(child);
+  return send_record(child) ? Error{} : failed("report to monitor");
 }
 
 void report_error(Child& child, const Error& error) {
@@ -37,7 +36,8 @@ void report_error(Child& child, const Error& error) {
   child.report.code = error.code;
   copy_text(child.report.step, sizeof(Report::step), error.step);
   copy_text(child.report.path, sizeof(Report::path), error.path);
-  send_record(child);
+  // The child ends in any case: its exit status speaks where this cannot be said.
+  (void)send_record(child);
 }
 
 Error report_terminal(const Child& child, int master) {

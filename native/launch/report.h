@@ -6,8 +6,10 @@
 
 namespace coracle {
 
-// Sends child.report as kReady. Uses write(2) alone: a seccomp filter is in force.
-void report_ready(Child& child);
+// Sends child.report as kReady. Uses write(2) alone: a seccomp filter is in force. Fails where the
+// monitor is gone, whenever that was: a process closes its files before its children get their
+// parent death signal.
+Error report_ready(Child& child);
 void report_error(Child& child, const Error& error);
 Error report_terminal(const Child& child, int master);
 

@@ -23,6 +23,15 @@ struct Armed {
   ~Armed() { sys::arm_failpoints(nullptr); }
 };
 
+bool is_user(const PodContext& context, pid_t pid, const char* uid) {
+  const std::string path = std::to_string(pid) + "/status";
+  const Fd file(openat(context.proc_fd, path.c_str(), O_RDONLY | O_CLOEXEC));
+  char text[4096];
+  const ssize_t size = read(file.get(), text, sizeof(text));
+  const std::string status(text, size > 0 ? static_cast<size_t>(size) : 0);
+  return status.find(std::string("\nUid:\t") + uid + "\t") != std::string::npos;
+}
+
 }  // namespace
 
 LAUNCH_CASE("a child that cannot close what it inherits runs no program") {
@@ -32,4 +41,35 @@ LAUNCH_CASE("a child that cannot close what it inherits runs no program") {
           Armed armed("close_range=EPERM");
           return summary(run_plan(context, plan));
         }) == "error close descriptors: Operation not permitted\n");
+}
+
+LAUNCH_CASE("a program that starts at once does not start without its monitor") {
+  CHECK(in_monitor([](const PodContext& context) -> std::string {
+          int line[2];
+          if (pipe2(line, O_CLOEXEC) != 0) return "no pipe";
+          // A monitor that dies while its child changes its identity, which takes the parent death
+          // signal back.
+          const pid_t monitor = fork();
+          if (monitor == 0) {
+            PlanBuilder plan = container();
+            plan.plan().flags = kStartAtOnce;
+            plan.add(Pivot{}).user("app").execve({"sh", "-c", "echo ran"});
+            const int stdio[3] = {-1, line[1], -1};
+            Launched launched;
+            Armed armed("capget=delay(500)");
+            if (!launch(context, plan.get(), nullptr, 0, -1, stdio, &launched).ok()) _exit(1);
+            pollfd dead{launched.pidfd, POLLIN, 0};
+            while (!is_user(context, launched.pid, "1000")) {
+              if (poll(&dead, 1, 1) != 0) _exit(2);
+            }
+            _exit(0);
+          }
+          close(line[1]);
+          int status = -1;
+          waitpid(monitor, &status, 0);
+          // To the end, which comes when no process holds the pipe any more.
+          std::string text = std::to_string(status) + " ";
+          for (char byte; read(line[0], &byte, 1) == 1;) text += byte;
+          return text;
+        }) == "0 ");
 }
