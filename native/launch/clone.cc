@@ -37,6 +37,14 @@ Error enter_pid_namespace(const PodContext& context, const LaunchPlan& plan, int
   return {};
 }
 
+// Whether the next child's PID namespace is another's, because a launch could not return from it.
+bool astray = false;
+
+Error return_to_own_pid_namespace(const PodContext& context) {
+  astray = sys::setns(context.self_pidns_fd, static_cast<int>(sys::kCloneNewPid)) != 0;
+  return astray ? failed("return to own PID namespace") : Error{};
+}
+
 bool has_exited(int pidfd) {
   pollfd exit = {pidfd, POLLIN, 0};
   return pidfd >= 0 && poll(&exit, 1, 0) == 1;
@@ -130,6 +138,10 @@ Error launch(const PodContext& context, const LaunchPlan& plan, const int* fds, 
     args.cgroup = static_cast<uint64_t>(fds[plan.into_cgroup]);
   }
 
+  // Else this process would be one of the container that a launch before it was for.
+  if (astray) {
+    if (Error error = return_to_own_pid_namespace(context); !error.ok()) return error;
+  }
   bool entered = false;
   if (Error error = enter_pid_namespace(context, plan, parent_pidfd, &entered); !error.ok()) {
     return error;
@@ -145,9 +157,11 @@ Error launch(const PodContext& context, const LaunchPlan& plan, const int* fds, 
   // A PID namespace whose first process is gone takes no more: the kernel says ENOMEM.
   if (error.code == ENOMEM && entered && has_exited(parent_pidfd)) error.code = ESRCH;
 
-  if (entered && sys::setns(context.self_pidns_fd, static_cast<int>(sys::kCloneNewPid)) != 0) {
-    error = failed("return to own PID namespace");
-    if (pid > 0) kill_and_reap(pidfd);
+  if (entered) {
+    if (Error stuck = return_to_own_pid_namespace(context); !stuck.ok()) {
+      if (pid > 0) kill_and_reap(pidfd);
+      error = stuck;
+    }
   }
   if (error.ok() && sys::failpoint("launch.cloned") != 0) {
     error = failed("clone", plan.id.data);

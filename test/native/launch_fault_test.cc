@@ -17,6 +17,8 @@ using namespace coracle::test;
 
 namespace {
 
+constexpr int kNoStdio[3] = {-1, -1, -1};
+
 // The child has failpoints of its own from the clone on, with the hits so far.
 struct Armed {
   explicit Armed(const char* spec) { sys::arm_failpoints(spec); }
@@ -72,4 +74,38 @@ LAUNCH_CASE("a program that starts at once does not start without its monitor") 
           for (char byte; read(line[0], &byte, 1) == 1;) text += byte;
           return text;
         }) == "0 ");
+}
+
+LAUNCH_CASE("a PID namespace that could not be left is left before the next launch") {
+  CHECK(in_monitor([](const PodContext& context) -> std::string {
+          PlanBuilder plan = container();
+          plan.add(Pivot{}).execve({"sleep", "100"});
+          Launched parent;
+          Report report;
+          if (!launch(context, plan.get(), nullptr, 0, -1, kNoStdio, &parent).ok() ||
+              !next_report(&parent, &report)) {
+            return "no parent";
+          }
+          PlanBuilder exec;
+          exec.plan().flags = kExec;
+          exec.plan().clone_flags = 0;
+          exec.plan().parent = str("test");
+          exec.add(JoinNamespaces{sys::kCloneNewNs}).execve({"sleep", "100"});
+          std::string text;
+          {
+            Armed armed("setns=ENOMEM@2x2");
+            text = run_plan(context, exec, {}, parent.pidfd).error;
+            // Not yet.
+            text += "\n" + run_plan(context, plan).error;
+          }
+          sys::pidfd_send_signal(parent.pidfd, SIGKILL);
+          finish(&parent);
+          // In the namespace whose first process is gone nothing could be cloned.
+          PlanBuilder next = container();
+          next.add(Pivot{}).execve({"sh", "-c", "echo $$"});
+          return text + "\n" + summary(run_plan(context, next));
+        }) ==
+        "return to own PID namespace: Cannot allocate memory\n"
+        "return to own PID namespace: Cannot allocate memory\n"
+        "1\nexit 0");
 }
