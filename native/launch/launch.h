@@ -48,7 +48,7 @@ struct Launched {
 
 enum class ReportKind : uint32_t {
   kReady = 0,     // every step but Execve is done; the child waits for the wake
-  kError = 1,     // a step has failed; the child is about to end
+  kError = 1,     // a step has failed; the child is about to end, but see read_report()
   kTerminal = 2,  // carries the pty master; read_report() keeps it to itself
 };
 
@@ -89,7 +89,8 @@ enum class ReportResult : uint8_t {
 };
 
 // Takes one record from launched->report_fd without blocking. The pty master of a Console step
-// goes to launched->terminal_fd before kReady is returned.
+// goes to launched->terminal_fd before kReady is returned; where the process has no descriptor left
+// for it, kError with EMFILE is returned, though the child goes on.
 ReportResult read_report(Launched* launched, Report* report);
 
 }  // namespace coracle

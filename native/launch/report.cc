@@ -74,6 +74,16 @@ ReportResult read_report(Launched* launched, Report* report) {
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && errno == EAGAIN) return ReportResult::kNone;
     if (size <= 0) return ReportResult::kEnd;
+    if ((message.msg_flags & MSG_CTRUNC) != 0) {
+      // The caller has no number left for the terminal, and the kernel has let go of it,
+      // recvmsg(2).
+      *report = Report{};
+      report->kind = ReportKind::kError;
+      report->op = Op::kConsole;
+      report->code = EMFILE;
+      copy_text(report->step, sizeof(Report::step), "receive terminal");
+      return ReportResult::kReport;
+    }
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
          header = CMSG_NXTHDR(&message, header)) {
       if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;

@@ -109,3 +109,28 @@ LAUNCH_CASE("a PID namespace that could not be left is left before the next laun
         "return to own PID namespace: Cannot allocate memory\n"
         "1\nexit 0");
 }
+
+LAUNCH_CASE("a terminal for which the monitor has no descriptor left fails the launch") {
+  CHECK(in_monitor([](const PodContext& context) -> std::string {
+          PlanBuilder plan = container();
+          plan.plan().flags = kTerminal;
+          plan.add(Console{24, 80, 0}).add(Pivot{}).execve({"sleep", "100"});
+          Launched launched;
+          if (!launch(context, plan.get(), nullptr, 0, -1, kNoStdio, &launched).ok()) {
+            return "no launch";
+          }
+          rlimit before;
+          getrlimit(RLIMIT_NOFILE, &before);
+          const int first_free = fcntl(0, F_DUPFD_CLOEXEC, 0);
+          close(first_free);
+          const rlimit full = {static_cast<rlim_t>(first_free), before.rlim_max};
+          setrlimit(RLIMIT_NOFILE, &full);
+          Report report;
+          const bool told = next_report(&launched, &report) && report.kind == ReportKind::kError;
+          setrlimit(RLIMIT_NOFILE, &before);
+          std::string text = told ? report.step : "nothing";
+          text += std::string(": ") + strerror(report.code);
+          sys::pidfd_send_signal(launched.pidfd, SIGKILL);
+          return text + " " + std::to_string(finish(&launched));
+        }) == "receive terminal: Too many open files 137");
+}
