@@ -16,12 +16,17 @@ Error run(const Mkdir& step, Child& child) {
   if (!make_directories(child.root, step.target.data, step.mode, &made)) {
     return failed("mkdir", step.target.data);
   }
-  if (!made || (step.uid == child.fs_uid && step.gid == child.fs_gid)) return {};
+  const bool given_away = step.uid != child.fs_uid || step.gid != child.fs_gid;
+  // mkdir(2) passes over set-id bits.
+  const bool sets_ids = (step.mode & (S_ISUID | S_ISGID)) != 0;
+  if (!made || (!given_away && !sets_ids)) return {};
   Fd directory(open_in_root(child.root, step.target.data, O_RDONLY | O_DIRECTORY));
-  // chown(2) clears set-id bits, so that the mode is set again.
-  if (!directory || fchown(directory.get(), step.uid, step.gid) != 0 ||
-      fchmod(directory.get(), step.mode) != 0) {
+  if (!directory) return failed("open", step.target.data);
+  if (given_away && fchown(directory.get(), step.uid, step.gid) != 0) {
     return failed("chown", step.target.data);
+  }
+  if (sets_ids && fchmod(directory.get(), step.mode) != 0) {
+    return failed("chmod", step.target.data);
   }
   return {};
 }

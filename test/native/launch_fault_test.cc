@@ -134,3 +134,15 @@ LAUNCH_CASE("a terminal for which the monitor has no descriptor left fails the l
           return text + " " + std::to_string(finish(&launched));
         }) == "receive terminal: Too many open files 137");
 }
+
+LAUNCH_CASE("a directory is made with the set-id bits of its mode, whoever owns it") {
+  CHECK(in_monitor([](const PodContext& context) {
+          PlanBuilder plan = container();
+          plan.add(Mkdir{str("/own"), 02775, 0, 0})
+              .add(Mkdir{str("/given"), 03770, 1000, 100})
+              .add(Mkdir{str("/plain"), 01777, 1000, 100})
+              .add(Pivot{})
+              .execve({"stat", "-c", "%a %u %g", "/own", "/given", "/plain"});
+          return summary(run_plan(context, plan));
+        }) == "2775 0 0\n3770 1000 100\n1777 1000 100\nexit 0");
+}
