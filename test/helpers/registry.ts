@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listens } from './knock.ts';
 
 export interface TestRegistry extends AsyncDisposable {
   /** "http://127.0.0.1:port" */
@@ -75,7 +76,7 @@ http: { addr: "${host}"${secure} }
     child.kill(signal);
     await gone;
   };
-  for (let attempt = 0; !(await answers(port)); attempt += 1) {
+  for (let attempt = 0; !(await listens({ port, host: '127.0.0.1' })); attempt += 1) {
     if (child.exitCode !== null || attempt === 100) {
       await stop('SIGKILL');
       throw new Error(`docker-registry does not listen at ${host}`);
@@ -88,16 +89,4 @@ http: { addr: "${host}"${secure} }
     kill: () => stop('SIGKILL'),
     [Symbol.asyncDispose]: () => stop('SIGTERM'),
   };
-}
-
-async function answers(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }

@@ -1,29 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
 import { type CriClient, criClient } from '../../src/cri/client.ts';
 import { CLI } from './cli.ts';
-
-/** Rejects where nobody listens. */
-async function knock(path: string): Promise<void> {
-  const socket = connect(path);
-  try {
-    await once(socket, 'connect');
-  } finally {
-    socket.destroy();
-  }
-}
+import { knock } from './knock.ts';
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
 
 /** A real `coracle serve` on directories of its own; it can be killed and started again. */
 export class TestServer {
-  readonly dir: string;
+  readonly dir = mkdtempSync(join(tmpdir(), 'coracle-test-'));
   readonly root: string;
   readonly state: string;
   readonly socket: string;
@@ -35,16 +26,16 @@ export class TestServer {
   /** Flags beside those of its directories; what is changed here counts from the next launch. */
   flags: string[];
 
-  private constructor(dir: string, flags: string[]) {
-    this.dir = dir;
+  /** One that does not run yet. */
+  constructor(flags: string[] = []) {
     this.flags = flags;
-    this.root = join(dir, 'root');
-    this.state = join(dir, 'state');
-    this.socket = join(dir, 'coracle.sock');
+    this.root = join(this.dir, 'root');
+    this.state = join(this.dir, 'state');
+    this.socket = join(this.dir, 'coracle.sock');
   }
 
   static async start(flags: string[] = []): Promise<TestServer> {
-    const server = new TestServer(await mkdtemp(join(tmpdir(), 'coracle-test-')), flags);
+    const server = new TestServer(flags);
     await server.launch();
     return server;
   }
@@ -76,7 +67,7 @@ export class TestServer {
     for (;;) {
       try {
         // A gRPC client that finds nobody waits longer and longer, and connects when it is closed.
-        await knock(this.socket);
+        await knock({ path: this.socket });
         this.#client ??= criClient(this.socket);
         await this.#client.version({});
         return;

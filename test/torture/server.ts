@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type CriClient, criClient } from '../../src/cri/client.ts';
 import { deferred } from '../../src/runtime/deferred.ts';
+import { listens } from '../helpers/knock.ts';
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
 const CLI = join(PACKAGE, 'dist/cli/main.js');
@@ -102,7 +102,7 @@ export class Server {
     const { life } = this;
     const began = performance.now();
     // A client whose first attempt to connect fails waits a second before the next.
-    while (life === this.life && !this.expectsDeath && !(await listens(this.#socket)))
+    while (life === this.life && !this.expectsDeath && !(await listens({ path: this.#socket })))
       await sleep(5);
     const client = criClient(this.#socket);
     while (life === this.life && !this.expectsDeath) {
@@ -149,18 +149,5 @@ export class Server {
 
   close(): void {
     closeSync(this.#log);
-  }
-}
-
-/** Whether somebody takes connections there. */
-async function listens(path: string): Promise<boolean> {
-  const socket = connect(path);
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
   }
 }
