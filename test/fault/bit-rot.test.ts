@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { ContainerState, NamespaceMode } from '../../src/cri/gen/cri.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod } from '../helpers/pod.ts';
-import { TestServer } from '../helpers/server.ts';
+import { serverSuite } from '../helpers/server-suite.ts';
 import { seeded } from './disk-model.ts';
 import { LONG } from './power-loss.ts';
 import { damage, filesWithBytes } from './rot.ts';
@@ -14,19 +13,10 @@ import { damage, filesWithBytes } from './rot.ts';
 const SEED = Number(process.env.CORACLE_BIT_ROT_SEED ?? 1);
 const ROUNDS = LONG ? 100 : 14;
 
-let server: TestServer;
 let image: string;
-let clean: Snapshot;
 
-before(async () => {
-  clean = snapshot();
-  server = await TestServer.start();
+const server = serverSuite(async () => {
   image = await server.importBusybox();
-});
-
-after(async () => {
-  await server.close();
-  assert.deepEqual(await settledLeaks(clean), {});
 });
 
 /** Id → state and what belongs to it, as a client sees it. */

@@ -1,23 +1,19 @@
 /** Clients of StartContainer that do not wait for its answer. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ContainerState } from '../../src/cri/gen/cri.ts';
 import { settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod, type TestPod } from '../helpers/pod.ts';
-import { TestServer } from '../helpers/server.ts';
+import { serverSuite } from '../helpers/server-suite.ts';
 
-let server: TestServer;
 let pod: TestPod;
 
-before(async () => {
-  server = await TestServer.start();
+const server = serverSuite(async () => {
   pod = await runPod(server, await server.importBusybox());
   await server.client.removeContainer({ containerId: await pod.run(['/bin/true']) });
 });
-
-after(() => server.close());
 
 const watched = () => ({ dirs: [join(server.root, 'containers'), server.state], pid: server.pid });
 

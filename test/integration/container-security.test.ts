@@ -2,16 +2,15 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { DeepPartial } from '../../src/cri/gen/cri.ts';
 import {
   type ContainerConfig,
   type LinuxContainerConfig,
   SecurityProfile_ProfileType as ProfileType,
 } from '../../src/cri/gen/cri.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { runPod, type TestPod } from '../helpers/pod.ts';
-import { TestServer } from '../helpers/server.ts';
+import { serverSuite } from '../helpers/server-suite.ts';
 
 type Linux = DeepPartial<LinuxContainerConfig>;
 
@@ -19,20 +18,10 @@ const FILTERED: Linux = {
   securityContext: { seccomp: { profileType: ProfileType.RuntimeDefault } },
 };
 
-let server: TestServer;
 let pod: TestPod;
-let clean: Snapshot;
 
-before(async () => {
-  clean = snapshot();
-  server = await TestServer.start();
+const server = serverSuite(async () => {
   pod = await runPod(server, await server.importBusybox());
-});
-
-after(async () => {
-  await server.client.removePodSandbox({ podSandboxId: pod.id });
-  await server.close();
-  assert.deepEqual(await settledLeaks(clean), {});
 });
 
 /** A container that waits, and a shell in it; stdout of a command that must succeed. */

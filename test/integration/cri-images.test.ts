@@ -2,34 +2,25 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
 import { LayerState } from '../../src/cri/gen/coracle.ts';
 import { pushLayout } from '../helpers/image-fixture.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod } from '../helpers/pod.ts';
 import { startRegistry, type TestRegistry } from '../helpers/registry.ts';
-import { TestServer } from '../helpers/server.ts';
+import { serverSuite } from '../helpers/server-suite.ts';
 
-let server: TestServer;
 let registry: TestRegistry;
-let clean: Snapshot;
 
-before(async () => {
-  clean = snapshot();
-  server = await TestServer.start();
+const server = serverSuite(prepare, () => registry[Symbol.asyncDispose]());
+
+async function prepare(): Promise<void> {
   registry = await startRegistry(join(server.dir, 'registry'));
   const layout = join(server.dir, 'pushed');
   await makeBusyboxLayout(layout, { name: 'unused.local/busybox:1' });
   await pushLayout(registry.url, layout, 'team/busybox', '1.0');
   await pushLayout(registry.url, layout, 'team/busybox', '2.0');
-});
-
-after(async () => {
-  await registry[Symbol.asyncDispose]();
-  await server.close();
-  assert.deepEqual(await settledLeaks(clean), {});
-});
+}
 
 test('IM-1, IM-11: pulled by tag, an image has one id everywhere, runs, and is gone when removed', async () => {
   const { client } = server;

@@ -3,20 +3,21 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import {
   type ContainerConfig,
   type DeepPartial,
   NamespaceMode,
   type UserNamespace,
 } from '../../src/cri/gen/cri.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { runPod, type TestPod } from '../helpers/pod.ts';
-import { TestServer } from '../helpers/server.ts';
+import { serverSuite } from '../helpers/server-suite.ts';
 
-let server: TestServer;
 let image: string;
-let clean: Snapshot;
+
+const server = serverSuite(async () => {
+  image = await server.importBusybox();
+});
 
 const mapping = [{ containerId: 0, hostId: 500_000, length: 65_536 }];
 const USERS = { mode: NamespaceMode.POD, uids: mapping, gids: mapping };
@@ -25,17 +26,6 @@ const KINDS: [name: string, pid: NamespaceMode, users?: DeepPartial<UserNamespac
   ['a pod with one PID namespace', NamespaceMode.POD],
   ['a pod with a user namespace', NamespaceMode.CONTAINER, USERS],
 ];
-
-before(async () => {
-  clean = snapshot();
-  server = await TestServer.start();
-  image = await server.importBusybox();
-});
-
-after(async () => {
-  await server.close();
-  assert.deepEqual(await settledLeaks(clean), {});
-});
 
 async function exec(containerId: string, script: string): Promise<string> {
   const cmd = ['sh', '-c', script];

@@ -12,32 +12,22 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { NamespaceMode } from '../../src/cri/gen/cri.ts';
 import { ATTACKER, importAttacker } from '../helpers/attacker.ts';
 import { CLI } from '../helpers/cli.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { runPod, type TestPod } from '../helpers/pod.ts';
-import { TestServer } from '../helpers/server.ts';
+import { serverSuite } from '../helpers/server-suite.ts';
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
 
-let server: TestServer;
 let image: string;
 let pod: TestPod;
-let clean: Snapshot;
 
-before(async () => {
-  clean = snapshot();
-  server = await TestServer.start();
+const server = serverSuite(async () => {
   image = await importAttacker(server);
   pod = await runPod(server, image, NamespaceMode.CONTAINER, NamespaceMode.NODE);
-});
-
-after(async () => {
-  await server.close();
-  assert.deepEqual(await settledLeaks(clean), {});
 });
 
 async function sh(containerId: string, script: string): Promise<string> {

@@ -18,21 +18,16 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { after, before, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import { ATTACKER, importAttacker } from '../helpers/attacker.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod, type TestPod } from '../helpers/pod.ts';
-import { TestServer } from '../helpers/server.ts';
+import { serverSuite } from '../helpers/server-suite.ts';
 
-let server: TestServer;
 let image: string;
 let pod: TestPod;
 let outside: string;
-let clean: Snapshot;
 
-before(async () => {
-  clean = snapshot();
-  server = await TestServer.start();
+const server = serverSuite(async () => {
   image = await importAttacker(server);
   outside = join(server.dir, 'outside');
 });
@@ -43,11 +38,6 @@ beforeEach(async () => {
   rmSync(outside, { recursive: true, force: true });
   mkdirSync(outside);
   writeFileSync(join(outside, '0.log'), 'untouched');
-});
-
-after(async () => {
-  await server.close();
-  assert.deepEqual(await settledLeaks(clean), {});
 });
 
 function outsideIsIntact(): void {

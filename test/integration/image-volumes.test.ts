@@ -2,26 +2,19 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { makeTar, type TarMember, writeLayout } from '../../scripts/busybox-image.mjs';
 import type { ContainerConfig, DeepPartial, Mount } from '../../src/cri/gen/cri.ts';
 import { filesBelow } from '../helpers/image-fixture.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { runPod, type TestPod } from '../helpers/pod.ts';
-import { TestServer } from '../helpers/server.ts';
+import { serverSuite } from '../helpers/server-suite.ts';
 
 const DATA = 'test.local/data:1';
 const ONE_LAYER = 'test.local/one-layer:1';
 
-let server: TestServer;
 let pod: TestPod;
-let clean: Snapshot;
 
-const directory = (name: string): TarMember => ({ name: `${name}/`, type: 'dir' });
-
-before(async () => {
-  clean = snapshot();
-  server = await TestServer.start();
+const server = serverSuite(async () => {
   pod = await runPod(server, await server.importBusybox());
   const below = makeTar([
     directory('models'),
@@ -41,10 +34,7 @@ before(async () => {
   await importImage(ONE_LAYER, [makeTar([{ name: 'only', data: 'one layer' }])]);
 });
 
-after(async () => {
-  await server.close();
-  assert.deepEqual(await settledLeaks(clean), {});
-});
+const directory = (name: string): TarMember => ({ name: `${name}/`, type: 'dir' });
 
 async function importImage(name: string, layers: Uint8Array[]): Promise<void> {
   const layout = join(server.dir, name.replaceAll(/\W/g, '-'));

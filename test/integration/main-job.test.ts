@@ -2,25 +2,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { ContainerState, NamespaceMode, PodSandboxState } from '../../src/cri/gen/cri.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod } from '../helpers/pod.ts';
-import { TestServer } from '../helpers/server.ts';
+import { serverSuite } from '../helpers/server-suite.ts';
 
-let server: TestServer;
 let image: string;
-let clean: Snapshot;
 
-before(async () => {
-  clean = snapshot();
-  server = await TestServer.start();
+const server = serverSuite(async () => {
   image = await server.importBusybox();
-});
-
-after(async () => {
-  await server.close();
-  assert.deepEqual(await settledLeaks(clean), {});
 });
 
 test('Version and Status name the runtime, its conditions and its handlers', async () => {

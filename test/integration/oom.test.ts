@@ -1,27 +1,17 @@
 /** EX-5, EX-6: what runs out of its memory is OOMKilled from the moment that it shows as exited. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { ContainerState, type ContainerStatus } from '../../src/cri/gen/cri.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod, type TestPod } from '../helpers/pod.ts';
-import { TestServer } from '../helpers/server.ts';
+import { serverSuite } from '../helpers/server-suite.ts';
 
 const LIMITED = { linux: { resources: { memoryLimitInBytes: 16n << 20n } } };
 const HOG = 'x=a; while true; do x=$x$x; done';
 
-let server: TestServer;
 let pod: TestPod;
-let clean: Snapshot;
 
-before(async () => {
-  clean = snapshot();
-  server = await TestServer.start();
+const server = serverSuite(async () => {
   pod = await runPod(server, await server.importBusybox());
-});
-
-after(async () => {
-  await server.close();
-  assert.deepEqual(await settledLeaks(clean), {});
 });
 
 /** The first status of the container that says that it has exited. */

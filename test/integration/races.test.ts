@@ -1,23 +1,19 @@
 /** Verbs on the same container at the same time. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { ContainerState } from '../../src/cri/gen/cri.ts';
 import { settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod, type TestPod } from '../helpers/pod.ts';
-import { TestServer } from '../helpers/server.ts';
+import { serverSuite } from '../helpers/server-suite.ts';
 
 const RACES = Number(process.env.CORACLE_RACES ?? 500);
 
-let server: TestServer;
 let pod: TestPod;
 
-before(async () => {
-  server = await TestServer.start();
+const server = serverSuite(async () => {
   pod = await runPod(server, await server.importBusybox());
   await server.client.removeContainer({ containerId: await pod.run(['/bin/true']) });
 });
-
-after(() => server.close());
 
 type Outcome = { ok: true } | { ok: false; message: string };
 

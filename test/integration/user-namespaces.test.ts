@@ -13,21 +13,24 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import {
   type ContainerConfig,
   type DeepPartial,
   NamespaceMode,
   type UserNamespace,
 } from '../../src/cri/gen/cri.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+import { settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod, type TestPod } from '../helpers/pod.ts';
-import { TestServer } from '../helpers/server.ts';
+import { serverSuite } from '../helpers/server-suite.ts';
 
-let server: TestServer;
 let image: string;
 let pod: TestPod;
-let clean: Snapshot;
+
+const server = serverSuite(async () => {
+  image = await server.importBusybox();
+  pod = await runUserPod();
+});
 
 const mapping = (hostId: number, length = 65_536) => [{ containerId: 0, hostId, length }];
 const users = (hostId: number, length = 65_536): DeepPartial<UserNamespace> => ({
@@ -45,18 +48,6 @@ const runUserPod = (
   privileged = false,
   sysctls: Record<string, string> = {},
 ) => runPod(server, image, pid, network, privileged, options, sysctls);
-
-before(async () => {
-  clean = snapshot();
-  server = await TestServer.start();
-  image = await server.importBusybox();
-  pod = await runUserPod();
-});
-
-after(async () => {
-  await server.close();
-  assert.deepEqual(await settledLeaks(clean), {});
-});
 
 async function exec(containerId: string, script: string) {
   const cmd = ['sh', '-c', script];

@@ -2,19 +2,21 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { busyboxTree, makeTar, type TarMember, writeLayout } from '../../scripts/busybox-image.mjs';
 import { type ContainerConfig, type DeepPartial, NamespaceMode } from '../../src/cri/gen/cri.ts';
 import { filesBelow } from '../helpers/image-fixture.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { exited, runPod, type TestPod } from '../helpers/pod.ts';
-import { TestServer } from '../helpers/server.ts';
+import { serverSuite } from '../helpers/server-suite.ts';
 
 const IMAGE = 'test.local/volumes:1';
 
-let server: TestServer;
 let pod: TestPod;
-let clean: Snapshot;
+
+const server = serverSuite(async () => {
+  await importImage(IMAGE, ['/data', '/data/', '/new/place']);
+  pod = await runPod(server, IMAGE);
+});
 
 const CONTENT: TarMember[] = [
   { name: 'data/', type: 'dir', mode: 0o750, uid: 65534, gid: 65534 },
@@ -41,18 +43,6 @@ async function importImage(name: string, volumes: string[], more: TarMember[] = 
   });
   await server.importLayout(layout);
 }
-
-before(async () => {
-  clean = snapshot();
-  server = await TestServer.start();
-  await importImage(IMAGE, ['/data', '/data/', '/new/place']);
-  pod = await runPod(server, IMAGE);
-});
-
-after(async () => {
-  await server.close();
-  assert.deepEqual(await settledLeaks(clean), {});
-});
 
 async function inside(more: DeepPartial<ContainerConfig> = {}) {
   const containerId = await pod.run(['sleep', '1000'], more);
