@@ -48,6 +48,20 @@ function endedBy(look: Look, scene: Scene, code: number): void {
   if (container?.state === 'exited') assert.equal(container.exitCode, code, container.reason);
 }
 
+/** What is found and done of an operation that ends a container, with this exit code. */
+function ends(code: number): Pick<Operation, 'found' | 'done'> {
+  return {
+    found(look, scene) {
+      oneOf(containerOf(look, scene)?.state, 'running', 'exited');
+      endedBy(look, scene, code);
+    },
+    done(look, scene) {
+      oneOf(containerOf(look, scene)?.state, 'exited');
+      endedBy(look, scene, code);
+    },
+  };
+}
+
 const runPod: Operation = {
   name: 'run pod',
   prepare: (world) => scene(world, 'pod', 'nothing'),
@@ -128,28 +142,14 @@ const exit: Operation = {
     scene.fifo = '';
     await world.server.ask('exited', scene.container);
   },
-  found(look, scene) {
-    oneOf(containerOf(look, scene)?.state, 'running', 'exited');
-    endedBy(look, scene, 7);
-  },
-  done(look, scene) {
-    oneOf(containerOf(look, scene)?.state, 'exited');
-    endedBy(look, scene, 7);
-  },
+  ...ends(7),
 };
 
 const stop: Operation = {
   name: 'stop',
   prepare: (world) => scene(world, 'none', 'running'),
   act: (world, { container }) => world.server.ask('stop', container, 0),
-  found(look, scene) {
-    oneOf(containerOf(look, scene)?.state, 'running', 'exited');
-    endedBy(look, scene, 137);
-  },
-  done(look, scene) {
-    oneOf(containerOf(look, scene)?.state, 'exited');
-    endedBy(look, scene, 137);
-  },
+  ...ends(137),
 };
 
 const remove: Operation = {
