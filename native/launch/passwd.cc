@@ -37,6 +37,9 @@ class Fields {
     while (last != 0 && last != '\n') last = get();
   }
 
+  // Of read(2), 0 where all was read that there is.
+  int error() const { return error_; }
+
  private:
   // 0 at the end, for good. A NUL inside the file, or its sheer size, ends it, too.
   char get() {
@@ -51,6 +54,7 @@ class Fields {
     do {
       if (!ended_ && total_ < kMaxFile) got = read(fd_, buffer_, sizeof(buffer_));
     } while (got < 0 && errno == EINTR);
+    if (got < 0) error_ = errno;
     begin_ = 0;
     end_ = got > 0 ? static_cast<size_t>(got) : 0;
     total_ += end_;
@@ -59,6 +63,7 @@ class Fields {
   int fd_;
   size_t begin_ = 0, end_ = 0, total_ = 0;
   bool ended_ = false;
+  int error_ = 0;
   char buffer_[4096];
 };
 
@@ -108,6 +113,7 @@ bool find_user(int fd, const char* name, uint32_t uid, PasswdEntry* entry) {
     }
     fields.skip_line(last);
   } while (last != 0);
+  errno = fields.error();
   return false;
 }
 
@@ -126,6 +132,7 @@ bool find_group(int fd, const char* name, uint32_t* gid) {
     }
     fields.skip_line(last);
   } while (last != 0);
+  errno = fields.error();
   return false;
 }
 
@@ -145,12 +152,16 @@ bool add_member_groups(int fd, const char* user, GroupList* groups) {
     if (valid) {
       do {
         last = fields.next(text, sizeof(text), true);
-        if (text[0] != 0 && strcmp(text, user) == 0 && !groups->add(gid)) return false;
+        if (text[0] != 0 && strcmp(text, user) == 0 && !groups->add(gid)) {
+          errno = E2BIG;
+          return false;
+        }
       } while (last == ',');
     }
     fields.skip_line(last);
   } while (last != 0);
-  return true;
+  errno = fields.error();
+  return errno == 0;
 }
 
 }  // namespace coracle

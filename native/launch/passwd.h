@@ -30,10 +30,12 @@ bool parse_id(const char* text, uint32_t* id);
 // These read `fd` from its current offset to the end at most. Lines that make no sense are
 // passed over, and a line may have any length; a name longer than 255 bytes never matches.
 
-// The first entry named `name` or, with a null name, of this uid. False: there is none.
+// The first entry named `name` or, with a null name, of this uid. False: with errno 0 there is
+// none, else it is that of read(2), and nobody knows.
 bool find_user(int fd, const char* name, uint32_t uid, PasswdEntry* entry);
 bool find_group(int fd, const char* name, uint32_t* gid);
-// Adds every group whose list of members has `user`. False when `groups` is full.
+// Adds every group whose list of members has `user`. False with E2BIG when `groups` is full, or
+// with the errno of read(2).
 bool add_member_groups(int fd, const char* user, GroupList* groups);
 
 }  // namespace coracle

@@ -9,19 +9,32 @@
 #include "native/launch/descriptors.h"
 #include "native/launch/passwd.h"
 #include "native/launch/resolve.h"
+#include "native/sys/failpoint.h"
 #include "native/sys/fd.h"
 #include "native/sys/syscalls.h"
 
 namespace coracle {
 namespace {
 
+constexpr char kPasswd[] = "/etc/passwd";
+constexpr char kGroup[] = "/etc/group";
+
 // A file that is missing or not a regular one (a FIFO would block the launch) counts as empty, as
-// images without any users are common.
-Fd open_database(const Child& child, const char* path) {
-  Fd file(open_in_root(child.root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+// images without any users are common, and leaves no descriptor. One that cannot be read does not:
+// without its entry a user would run in the group of root, and in none of its own.
+Error open_database(const Child& child, const char* path, Fd* file) {
+  if (sys::failpoint("user.database") != 0) return failed("open", path);
+  Fd found(open_in_root(child.root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  if (!found) {
+    // Also a magic link (ELOOP), a socket or a device without its driver (ENXIO, ENODEV).
+    const bool empty =
+        errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENXIO || errno == ENODEV;
+    return empty ? Error{} : failed("open", path);
+  }
   struct stat entry;
-  if (!file || fstat(file.get(), &entry) != 0 || !S_ISREG(entry.st_mode)) return Fd();
-  return file;
+  if (fstat(found.get(), &entry) != 0) return failed("open", path);
+  if (S_ISREG(entry.st_mode)) *file = static_cast<Fd&&>(found);
+  return {};
 }
 
 // The primary group and the user's name, for the lookups that follow. A number without an entry
@@ -29,9 +42,11 @@ Fd open_database(const Child& child, const char* path) {
 Error look_up_user(const User& step, const Child& child, PasswdEntry* entry, bool* found) {
   uint32_t uid = 0;
   bool numeric = step.user.empty() || parse_id(step.user.data, &uid);
-  Fd passwd = open_database(child, "/etc/passwd");
+  Fd passwd;
+  if (Error error = open_database(child, kPasswd, &passwd); !error.ok()) return error;
   *found = passwd && find_user(passwd.get(), numeric ? nullptr : step.user.data, uid, entry);
   if (*found) return {};
+  if (passwd && errno != 0) return failed("read", kPasswd);
   if (!numeric) return Error{ENOENT, "find user", step.user.data};
   *entry = PasswdEntry{};
   entry->uid = uid;
@@ -40,8 +55,10 @@ Error look_up_user(const User& step, const Child& child, PasswdEntry* entry, boo
 
 Error look_up_group(const User& step, const Child& child, uint32_t* gid) {
   if (step.group.empty() || parse_id(step.group.data, gid)) return {};
-  Fd group = open_database(child, "/etc/group");
+  Fd group;
+  if (Error error = open_database(child, kGroup, &group); !error.ok()) return error;
   if (group && find_group(group.get(), step.group.data, gid)) return {};
+  if (group && errno != 0) return failed("read", kGroup);
   return Error{ENOENT, "find group", step.group.data};
 }
 
@@ -51,8 +68,12 @@ Error collect_groups(const User& step, const Child& child, const PasswdEntry* us
                      GroupList* groups) {
   bool fits = groups->add(gid);
   if (user != nullptr && step.merge_groups != 0) {
-    Fd group = open_database(child, "/etc/group");
-    if (group) fits &= add_member_groups(group.get(), user->name, groups);
+    Fd group;
+    if (Error error = open_database(child, kGroup, &group); !error.ok()) return error;
+    if (group && !add_member_groups(group.get(), user->name, groups)) {
+      if (errno != E2BIG) return failed("read", kGroup);
+      fits = false;
+    }
   }
   for (uint16_t i = 0; i < step.extra_count; ++i) {
     uint32_t extra;

@@ -135,6 +135,22 @@ LAUNCH_CASE("a terminal for which the monitor has no descriptor left fails the l
         }) == "receive terminal: Too many open files 137");
 }
 
+LAUNCH_CASE("no user is taken on whose groups cannot be read") {
+  CHECK(in_monitor([](const PodContext& context) {
+          PlanBuilder plan = container();
+          plan.add(Pivot{}).user("1000").execve({"id"});
+          std::string text;
+          // Of the user, and of its groups.
+          for (const char* spec : {"user.database=EIO", "user.database=EIO@2"}) {
+            Armed armed(spec);
+            text += summary(run_plan(context, plan));
+          }
+          return text;
+        }) ==
+        "error open /etc/passwd: Input/output error\n"
+        "error open /etc/group: Input/output error\n");
+}
+
 LAUNCH_CASE("a directory is made with the set-id bits of its mode, whoever owns it") {
   CHECK(in_monitor([](const PodContext& context) {
           PlanBuilder plan = container();

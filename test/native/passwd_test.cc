@@ -1,6 +1,8 @@
 #include "native/launch/passwd.h"
 
 #include <doctest/doctest.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -110,6 +112,21 @@ TEST_CASE("more groups than fit are an error, not a silent loss") {
   CHECK_FALSE(add_member_groups(file(text).get(), "app", &groups));
   CHECK(groups.count == kMaxGroups);
   CHECK(groups.add(1));  // there already
+}
+
+TEST_CASE("a file that cannot be read is not one without the entry") {
+  const Fd unreadable(open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  PasswdEntry entry;
+  uint32_t gid;
+  GroupList groups;
+  CHECK_FALSE(find_user(unreadable.get(), "app", 0, &entry));
+  CHECK(errno == EISDIR);
+  CHECK_FALSE(find_group(unreadable.get(), "users", &gid));
+  CHECK(errno == EISDIR);
+  CHECK_FALSE(add_member_groups(unreadable.get(), "app", &groups));
+  CHECK(errno == EISDIR);
+  CHECK_FALSE(find_user(file(kPasswd).get(), "nobody", 0, &entry));
+  CHECK(errno == 0);
 }
 
 TEST_CASE("a NUL ends the file") {
