@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { procStat } from './proc-stat.ts';
 
 /** What the kernel holds for us, to be compared before and after. */
 export interface Snapshot {
@@ -69,9 +70,7 @@ function runtimeProcesses(): string[] {
   const found: string[] = [];
   for (const pid of pids()) {
     try {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-      const comm = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
-      const startTicks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+      const { comm, startTicks } = procStat(pid);
       const foreign = !comm.startsWith('coracle') && mountNamespace(pid) === ours;
       if (!foreign) found.push(`${pid}@${startTicks} ${comm}`);
     } catch {

@@ -12,6 +12,7 @@ import { stateOf } from '../../src/store/container-status.ts';
 import { openStore } from '../../src/store/open.ts';
 import { gate } from '../helpers/direct-runtime.ts';
 import { directSuite } from '../helpers/direct-suite.ts';
+import { procStat } from '../helpers/proc-stat.ts';
 
 const suite = directSuite();
 const { runtime } = suite;
@@ -31,8 +32,7 @@ async function forget(lost: { sandboxes: string[]; containers: string[] }): Prom
 
 /** A zombie has ended. */
 function lives(pid: number): boolean {
-  if (!existsSync(`/proc/${pid}/stat`)) return false;
-  return !/\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  return existsSync(`/proc/${pid}/stat`) && !['Z', 'X'].includes(procStat(pid).state);
 }
 
 async function ended(pid: number): Promise<void> {

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openStore } from '../../src/store/open.ts';
+import { procStat } from '../helpers/proc-stat.ts';
 
 export type Snapshot = Readonly<Record<string, readonly string[]>>;
 
@@ -73,12 +74,9 @@ const run = (command: string, args: string[]) => execFileSync(command, args, { e
 function processOf(pid: string): string[] {
   try {
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (Number(parent) === process.pid || Number(pid) === process.pid) return [];
-    return [
-      `${command || stat.slice(0, stat.lastIndexOf(')') + 1)} ${state === 'Z' ? 'zombie' : ''}`,
-    ];
+    const { comm, state, parent } = procStat(pid);
+    if (parent === process.pid || Number(pid) === process.pid) return [];
+    return [`${command || `${pid} (${comm})`} ${state === 'Z' ? 'zombie' : ''}`];
   } catch {
     return [];
   }

@@ -4,16 +4,11 @@ import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { describe, it } from 'node:test';
 import { addon } from '../../src/native/addon.ts';
+import { procStat } from '../helpers/proc-stat.ts';
 
 const env = ['PATH=/usr/bin:/bin', 'WORD=coracle'];
 function shell(script: string) {
   return { file: '/bin/sh', argv: ['sh', '-c', script], env };
-}
-
-/** Field 22 of /proc/PID/stat. */
-function startTicks(pid: number): bigint {
-  const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-  return BigInt(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '');
 }
 
 function alive(pid: number): boolean {
@@ -131,7 +126,7 @@ describe('killProcess', () => {
     const child = nodeSpawn('/bin/sleep', ['60']);
     await once(child, 'spawn');
     const pid = child.pid ?? 0;
-    const ticks = startTicks(pid);
+    const ticks = procStat(pid).startTicks;
     assert.throws(() => addon.killProcess(pid, ticks + 1n, 9), {
       code: 'ESRCH',
       message: `find process ${pid}: no such process`,
