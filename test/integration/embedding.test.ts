@@ -2,33 +2,19 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { after, before, test } from 'node:test';
-import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
-import { type ContainerEvent, Runtime } from '../../src/index.ts';
-import { fdCount, type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+import { test } from 'node:test';
+import type { ContainerEvent, Runtime } from '../../src/index.ts';
+import { fdCount } from '../helpers/leaks.ts';
+import { librarySuite } from '../helpers/library-suite.ts';
 
-let dir: string;
 let runtime: Runtime;
 let image: string;
-let clean: Snapshot;
 
-before(async () => {
-  clean = snapshot();
-  dir = await mkdtemp(join(tmpdir(), 'coracle-embed-'));
-  await makeBusyboxLayout(join(dir, 'layout'), { name: 'test.local/busybox:1' });
-  runtime = await Runtime.open({ root: join(dir, 'root'), state: join(dir, 'state') });
-  const [imported] = await runtime.images.import(join(dir, 'layout'));
-  image = imported ?? '';
-});
-
-after(async () => {
-  await runtime.close();
-  await rm(dir, { recursive: true, force: true });
-  assert.deepEqual(await settledLeaks(clean), {});
+const dir = librarySuite((opened, imported) => {
+  runtime = opened;
+  image = imported;
 });
 
 const quiet = { namespaces: { network: 'none' } } as const;

@@ -3,12 +3,9 @@
  * is refused with a CoracleError that names the field, or works; nothing crashes and nothing is left.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
-import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
 import { containerOptions } from '../../src/embed/options/container.ts';
 import { openOptions } from '../../src/embed/options/open.ts';
 import { resources } from '../../src/embed/options/parts.ts';
@@ -20,32 +17,23 @@ import {
   timedOptions,
 } from '../../src/embed/options/process.ts';
 import { type Container, CoracleError, type Pod, Runtime } from '../../src/index.ts';
-import { leaked, type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+import { leaked, snapshot } from '../helpers/leaks.ts';
+import { librarySuite } from '../helpers/library-suite.ts';
 
 const seed = Number(process.env.CORACLE_HOSTILE_SEED ?? Date.now() % 2 ** 31);
 const factor = process.env.CORACLE_HOSTILE_SECONDS ? 40 : 1;
 
-let dir: string;
 let runtime: Runtime;
 let pod: Pod;
 let container: Container;
-let clean: Snapshot;
 let image: string;
 
-before(async () => {
-  clean = snapshot();
-  dir = mkdtempSync(join(tmpdir(), 'coracle-options-'));
-  await makeBusyboxLayout(join(dir, 'layout'), { name: 'test.local/busybox:1' });
-  runtime = await Runtime.open({ root: join(dir, 'root'), state: join(dir, 'state') });
-  [image = ''] = await runtime.images.import(join(dir, 'layout'));
+const dir = librarySuite(async (opened, imported) => {
+  runtime = opened;
+  image = imported;
   pod = await runtime.runPod({ namespaces: { network: 'none' } });
   container = await pod.createContainer({ image, command: ['sleep', '1000'], tty: true });
   await container.start();
-});
-after(async () => {
-  await runtime?.close();
-  rmSync(dir, { recursive: true, force: true });
-  assert.deepEqual(await settledLeaks(clean), {});
 });
 
 const circular: Record<string, unknown> = {};
