@@ -55,7 +55,8 @@ Error prepare(const Child& child) {
 }  // namespace
 
 // A monitor that dies takes its processes along, ready or running: nobody else could log their
-// output or tell how they ended. execve(2) makes the program dumpable again.
+// output or tell how they ended. execve(2) makes the program dumpable again, and clears the death
+// signal of a set-user-ID one: the server ends that by its cgroup.
 Error guard() {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return failed("set death signal");
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return failed("clear dumpable flag");
@@ -66,6 +67,7 @@ void settle(Child& child) {
   if (child.settled) return;
   child.settled = true;
   umask(child.umask);
+  drop_used_descriptors(child);
 }
 
 void run_child(Child& child) {

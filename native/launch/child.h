@@ -38,9 +38,9 @@ struct Child {
 // Never returns. Runs in a fresh address space with every signal blocked.
 [[noreturn]] void run_child(Child& child);
 
-// Takes back what the steps need but would change the program: the umask of 0. Before a seccomp
-// filter is loaded, which may forbid the call, or else before parking. The parent death signal
-// stays: a program ends with its monitor.
+// Takes back what the steps need but would change the program, the umask of 0, and closes what they
+// needed. Before a seccomp filter is loaded, which may forbid the calls, or else before parking.
+// The parent death signal stays: a program ends with its monitor.
 void settle(Child& child);
 
 // Has the child die with its monitor, and keeps processes that share its PID namespace from reading

@@ -59,7 +59,12 @@ class Checker {
   Checker(const LaunchPlan& plan, size_t fd_count, PointerArena arena, Program* out)
       : plan_(plan), fd_count_(fd_count), arena_(arena), out_(out) {}
 
-  void next(uint32_t index) { last_ = index + 1 == plan_.step_count; }
+  Error next(uint32_t index, Op op) {
+    last_ = index + 1 == plan_.step_count;
+    // The child has taken leave of its descriptors by then, and the filter may forbid the rest.
+    bool late = op == Op::kCapabilities || op == Op::kNoNewPrivs || op == Op::kExecve;
+    return check(!filtered_ || late, "step after the seccomp filter");
+  }
   bool exec() const { return (plan_.flags & kExec) != 0; }
 
   Error operator()(const JoinCgroup& step) { return check(has_fd(step.fd), "cgroup descriptor"); }
@@ -151,6 +156,7 @@ class Checker {
   }
   Error operator()(const NoNewPrivs&) { return {}; }
   Error operator()(const Seccomp& step) {
+    filtered_ = true;
     uint32_t size = step.program.size;
     if (size == 0 || size % kInstruction != 0 || size / kInstruction > kMaxInstructions) {
       return rule("seccomp program");
@@ -281,7 +287,7 @@ class Checker {
   bool root_ = false;    // its file system is mounted, or its mount namespace joined
   bool inside_ = false;  // it is "/"
   bool console_ = false, user_ = false, capabilities_ = false;
-  bool last_ = false, executes_ = false;
+  bool last_ = false, executes_ = false, filtered_ = false;
 };
 
 }  // namespace
@@ -290,7 +296,7 @@ Error decode_program(const LaunchPlan& plan, size_t fd_count, PointerArena arena
   Checker checker(plan, fd_count, arena, out);
   if (Error error = checker.header(); !error.ok()) return error;
   Error error = for_each_step(plan, [&](uint32_t index, Op op, Bytes payload) {
-    checker.next(index);
+    if (Error error = checker.next(index, op); !error.ok()) return error;
     return dispatch(op, payload, checker);
   });
   return error.ok() ? checker.complete() : error;

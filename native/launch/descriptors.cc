@@ -70,8 +70,8 @@ Error install_stdio(const Child& child) {
 }
 
 void drop_used_descriptors(const Child& child) {
-  // A seccomp filter may refuse close_range(2). Nothing leaks into the program even so, because
-  // every descriptor from 3 on is close-on-exec.
+  // Nothing leaks into the program where it is refused, because every descriptor from 3 on is
+  // close-on-exec.
   Kept kept;
   for (int fd : {0, 1, 2, child.report_fd, child.wake_fd}) kept.add(fd);
   (void)kept.close_all_others();

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "native/launch/child.h"
-#include "native/launch/descriptors.h"
 #include "native/launch/report.h"
 #include "native/launch/resolve.h"
 #include "native/sys/fd.h"
@@ -74,7 +73,6 @@ Error run(const Cwd& step, Child& child) {
 Error run(const Execve&, Child& child) {
   const Program& program = *child.program;
   settle(child);
-  drop_used_descriptors(child);
   if (Error error = report_ready(child); !error.ok()) return error;
   if (Error error = park(child); !error.ok()) return error;
   if (strchr(program.argv[0], '/') == nullptr) {

@@ -362,5 +362,12 @@ LAUNCH_CASE("a seccomp filter is in force in the program") {
               plan.add(NoNewPrivs{})
                   .add(Seccomp{Bytes{reinterpret_cast<const uint8_t*>(filter), sizeof(filter)}, 0});
             }) == "refused\nSeccomp:\t2\nexit 0");
+  // ld [0]; jeq #close_range, 0, 1; ret KILL_PROCESS; ret ALLOW
+  filter[1].k = 436;
+  filter[2].k = 0x80000000;
+  CHECK(shell("echo runs", [&](PlanBuilder& plan) {
+          plan.add(NoNewPrivs{})
+              .add(Seccomp{Bytes{reinterpret_cast<const uint8_t*>(filter), sizeof(filter)}, 0});
+        }) == "runs\nexit 0");
 #endif
 }

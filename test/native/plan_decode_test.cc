@@ -178,6 +178,10 @@ TEST_CASE("steps that would reach past the container are refused") {
   CHECK(broken_rule(inside().add(Seccomp{view(filter), 8})) == "seccomp flags");
   filter.push_back(0);
   CHECK(broken_rule(inside().add(Seccomp{view(filter), 0})) == "seccomp program");
+  PlanBuilder filtered = inside();
+  filtered.add(Seccomp{view({6, 0, 0, 0, 0, 0, 255, 127}), 0}).add(NoNewPrivs{});
+  CHECK(broken_rule(filtered) == "");
+  CHECK(broken_rule(filtered.add(Umask{022})) == "step after the seccomp filter");
 }
 
 TEST_CASE("an exec joins a mount namespace instead of making a root") {
