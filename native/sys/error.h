@@ -17,8 +17,11 @@ struct [[nodiscard]] Error {
   bool ok() const { return code == 0; }
 };
 
-// The failure of the system call that has just set errno.
-inline Error failed(const char* step, const char* path = "") { return Error{errno, step, path}; }
+// The failure of the system call that has just set errno; EIO where it has set none, as a short
+// write does, which must not be taken for a success.
+inline Error failed(const char* step, const char* path = "") {
+  return Error{errno != 0 ? errno : EIO, step, path};
+}
 
 }  // namespace coracle
 
