@@ -53,6 +53,7 @@ struct Entry {
   bool kill_cgroup_on_exit = false;
   bool deleting = false;
   bool ready_seen = false;
+  bool end_unknown = false;  // it has ended, and nobody says how: a tracer holds it
   bool cgroup_done = false;  // nothing is left to be killed in the cgroup
   bool record_owed = false;  // the exit record could not be written yet
   bool attachable = false;   // streams without a log are pumped, too

@@ -29,6 +29,14 @@ void retry_in(Monitor& monitor, uint64_t delay) {
   if (monitor.retry_at == 0 || at < monitor.retry_at) monitor.retry_at = at;
 }
 
+// A tracer may keep the process: then it is reaped when that lets go, and nobody waits for it.
+void reap_entry(Monitor& monitor, Entry& entry) {
+  if (reap(entry.process.pidfd)) return;
+  monitor.unreaped.add(Fd(entry.process.pidfd));
+  entry.process.pidfd = -1;
+  retry_in(monitor, kLingerPause);
+}
+
 bool kill_rest(Monitor& monitor, Entry& entry) {
   if (!entry.cgroup_done) {
     entry.cgroup_done =
@@ -88,16 +96,17 @@ void announce(Monitor& monitor, Entry& entry) {
   encode(writer, entry.status());
   send_event(monitor, MessageType::kExit, body, writer.size());
   sys::failpoint("exit.reap");
-  reap(entry.process.pidfd);
+  reap_entry(monitor, entry);
   entry.close_process();
 }
 
 bool has_more_to_do(const Entry& entry) {
-  return entry.phase == Phase::kExiting ||
+  return entry.end_unknown || entry.phase == Phase::kExiting ||
          (entry.phase == Phase::kExited && (!entry.cgroup_done || entry.record_owed));
 }
 
 void continue_exit(Monitor& monitor, Entry& entry, uint64_t turn_ends) {
+  if (entry.end_unknown) return handle_process(monitor, entry);
   if (entry.phase == Phase::kExited) {
     const bool killed = kill_rest(monitor, entry);
     if (entry.record_owed) save_record(monitor, entry);
@@ -155,15 +164,18 @@ void answer_failure(Monitor& monitor, Entry& entry, const ExitStatus& status) {
 
 void handle_process(Monitor& monitor, Entry& entry) {
   ExitStatus status;
-  if (!read_exit_status(entry.process.pidfd, &status)) return;
-  handle_report(monitor, entry);  // its last words, if they were not read yet
+  // The descriptor says that it has ended.
+  entry.end_unknown = !read_exit_status(entry.process.pidfd, &status) &&
+                      !read_traced_exit_status(monitor.pod.proc.get(), entry.process.pid, &status);
   unwatch(monitor, Source::kProcess, entry.process.pidfd);
+  if (entry.end_unknown) return retry_in(monitor, kLingerPause);
+  handle_report(monitor, entry);  // its last words, if they were not read yet
   if (entry.phase == Phase::kRunning || entry.phase == Phase::kParked) {
     return begin_exit(monitor, entry, status);
   }
   // It never ran: reaped and forgotten, before the answer lets the caller clean up after it.
   if (!entry.exec) remove_exit_record(monitor.pod.exit_dir.get(), entry.id);
-  reap(entry.process.pidfd);
+  reap_entry(monitor, entry);
   answer_failure(monitor, entry, status);
   release_entry(monitor, entry);
 }
@@ -189,6 +201,7 @@ void continue_exits(Monitor& monitor) {
   monitor.entries.each([&](Entry& entry) {
     if (has_more_to_do(entry)) continue_exit(monitor, entry, turn_ends);
   });
+  if (monitor.unreaped.try_again()) retry_in(monitor, kLingerPause);
 }
 
 }  // namespace coracle

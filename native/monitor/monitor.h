@@ -11,6 +11,7 @@
 #include "native/monitor/log_pump.h"
 #include "native/monitor/message.h"
 #include "native/monitor/pod.h"
+#include "native/monitor/unreaped.h"
 
 namespace coracle {
 
@@ -43,6 +44,7 @@ struct Monitor {
   uint32_t owner_generation = 0;  // of the connection that made the sandbox
   Pod pod;
   EntryTable entries;
+  Unreaped unreaped;
   AttachTable clients;
   PumpBuffers buffers;
   Pages receive_buffer{kReceiveBuffer};

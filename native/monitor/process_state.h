@@ -11,11 +11,17 @@ struct ExitStatus {
   int32_t wait_status = 0;  // exit code << 8, or the signal
 };
 
-// Looks without reaping (waitid(2), WNOWAIT). False while the process lives.
+// Looks without reaping (waitid(2), WNOWAIT). False while the process lives, or is traced.
 bool read_exit_status(int pidfd, ExitStatus* status);
 
-// Reaps a process that has ended; its pid is free for reuse from then on.
-void reap(int pidfd);
+// The same for a process that somebody traces, whose end the kernel tells the tracer alone for as
+// long as that likes (ptrace(2)). From /proc/PID/stat; false where the process lives, or the kernel
+// does not let this one know (PTRACE_MODE_READ_FSCREDS).
+bool read_traced_exit_status(int proc_fd, pid_t pid, ExitStatus* status);
+
+// Reaps a process that has ended; its pid is free for reuse from then on. False where a tracer
+// holds it still.
+bool reap(int pidfd);
 
 // Whether a child has called execve since it was cloned, zombies included: PF_FORKNOEXEC, 0x40 of
 // the flags in /proc/PID/stat, is set by clone and cleared by execve. True where /proc can't say.

@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <string>
@@ -254,4 +256,24 @@ TEST_CASE("signals to the monitor's group do not reach it" * kUnprivileged) {
   kill(static_cast<pid_t>(pid), SIGHUP);  // the container's own dispositions are default
   CHECK(pod.client->signal("c", SIGKILL).ok());
   CHECK(pod.client->next_exit().id == "c");
+}
+
+TEST_CASE("an end that a tracer keeps from the monitor is told, and reaped when that lets go" *
+          kUnprivileged) {
+  TestPod pod;
+  REQUIRE(pod.launch({.id = "c", .argv = {"sh", "-c", "sleep 1000"}}).ok());
+  REQUIRE(pod.client->named(MessageType::kStart, "c").ok());
+  const auto pid = static_cast<pid_t>(pod.state().at(0).pid);
+  REQUIRE(ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) == 0);
+  SUBCASE("killed") {
+    REQUIRE(pod.client->signal("c", SIGKILL).ok());
+    CHECK(pod.client->next_exit().status.wait_status == SIGKILL);
+  }
+  SUBCASE("deleted") { CHECK(pod.client->named(MessageType::kDelete, "c").ok()); }
+  CHECK(process_exists(static_cast<uint32_t>(pid)));
+  // Its tracer looks at it, which is what lets go.
+  int status = 0;
+  CHECK(waitpid(pid, &status, __WALL) == pid);
+  CHECK(WTERMSIG(status) == SIGKILL);
+  while (process_exists(static_cast<uint32_t>(pid))) usleep(1000);
 }
