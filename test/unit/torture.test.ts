@@ -30,7 +30,7 @@ function problems(text: string, written: [number, number], lossy = false, begun 
   const bytes = Buffer.from(text);
   check.feed(bytes.subarray(0, bytes.length / 3));
   check.feed(bytes.subarray(bytes.length / 3));
-  check.endFile('log');
+  check.endFile('log', lossy);
   check.finish({ starts: 1, ended: 0, begun, written }, lossy);
   return check.problems;
 }
@@ -68,6 +68,7 @@ describe('a log', () => {
 
   test('may lack its end where the monitor was killed, and nothing else', () => {
     assert.deepEqual(problems(line(0), [3, 2], true), []);
+    assert.deepEqual(problems(line(0) + line(1).slice(0, -5), [3, 2], true), []);
     assert.match(problems(line(0) + line(2), [3, 2], true).join(), /comes line 2/);
   });
 
