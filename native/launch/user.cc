@@ -19,9 +19,10 @@ namespace {
 constexpr char kPasswd[] = "/etc/passwd";
 constexpr char kGroup[] = "/etc/group";
 
-// A file that is missing or not a regular one (a FIFO would block the launch) counts as empty, as
-// images without any users are common, and leaves no descriptor. One that cannot be read does not:
-// without its entry a user would run in the group of root, and in none of its own.
+// A file that is missing, not a regular one (a FIFO would block the launch) or of procfs (it has no
+// size) counts as empty, as images without any users are common, and leaves no descriptor. One that
+// cannot be read does not: without its entry a user would run in the group of root, and in none of
+// its own.
 Error open_database(const Child& child, const char* path, Fd* file) {
   if (sys::failpoint("user.database") != 0) return failed("open", path);
   Fd found(open_in_root(child.root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
@@ -33,7 +34,7 @@ Error open_database(const Child& child, const char* path, Fd* file) {
   }
   struct stat entry;
   if (fstat(found.get(), &entry) != 0) return failed("open", path);
-  if (S_ISREG(entry.st_mode)) *file = static_cast<Fd&&>(found);
+  if (S_ISREG(entry.st_mode) && entry.st_size > 0) *file = static_cast<Fd&&>(found);
   return {};
 }
 
