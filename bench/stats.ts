@@ -2,8 +2,12 @@
 export interface Summary {
   n: number;
   min: number;
+  /** Quartiles: half of the values lie between `q1` and `q3`. */
+  q1: number;
   median: number;
+  q3: number;
   p90: number;
+  p99: number;
   max: number;
 }
 
@@ -11,11 +15,38 @@ export function summarise(values: readonly number[]): Summary {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (q: number) =>
     sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? NaN;
-  return { n: sorted.length, min: at(0), median: at(0.5), p90: at(0.9), max: at(1) };
+  return {
+    n: sorted.length,
+    min: at(0),
+    q1: at(0.25),
+    median: at(0.5),
+    q3: at(0.75),
+    p90: at(0.9),
+    p99: at(0.99),
+    max: at(1),
+  };
 }
 
-/** What one round measures: milliseconds, or undefined where this contestant has no such phase. */
-export type Contestant = { name: string; once: () => Promise<Record<string, number>> };
+/** A measurement of a contestant by what it measures: phases of one round. */
+export type Phases = Record<string, number>;
+
+export interface Contestant {
+  name: string;
+  once: () => Promise<Phases>;
+}
+
+/** Contestant → phase → values. */
+export type SeriesMap = Map<string, Map<string, number[]>>;
+
+export function addTo(series: SeriesMap, who: string, phases: Phases): void {
+  const mine = series.get(who) ?? new Map<string, number[]>();
+  series.set(who, mine);
+  for (const [phase, value] of Object.entries(phases)) {
+    const values = mine.get(phase) ?? [];
+    mine.set(phase, values);
+    values.push(value);
+  }
+}
 
 /**
  * Runs all contestants in turn, A B C A B C …, starting with another one each round, so that what
@@ -25,20 +56,14 @@ export async function interleave(
   contestants: readonly Contestant[],
   rounds: number,
   warmup: number,
-): Promise<Map<string, Map<string, number[]>>> {
-  const series = new Map<string, Map<string, number[]>>();
+): Promise<SeriesMap> {
+  const series: SeriesMap = new Map();
   for (let round = -warmup; round < rounds; round += 1) {
     for (let turn = 0; turn < contestants.length; turn += 1) {
-      const index = (turn + round + warmup) % contestants.length;
-      const contestant = contestants[index];
+      const contestant = contestants[(turn + round + warmup) % contestants.length];
       if (!contestant) continue;
       const phases = await contestant.once();
-      if (round < 0) continue;
-      const mine = series.get(contestant.name) ?? new Map<string, number[]>();
-      series.set(contestant.name, mine);
-      for (const [phase, ms] of Object.entries(phases)) {
-        mine.set(phase, [...(mine.get(phase) ?? []), ms]);
-      }
+      if (round >= 0) addTo(series, contestant.name, phases);
     }
   }
   return series;
@@ -48,5 +73,10 @@ export async function interleave(
 export async function timed<T>(work: () => Promise<T>): Promise<[ms: number, result: T]> {
   const before = process.hrtime.bigint();
   const result = await work();
-  return [Number(process.hrtime.bigint() - before) / 1e6, result];
+  return [millisecondsSince(before), result];
+}
+
+/** Since a time of `process.hrtime.bigint()`. */
+export function millisecondsSince(before: bigint): number {
+  return Number(process.hrtime.bigint() - before) / 1e6;
 }

@@ -1,16 +1,15 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Contestant, timed } from './stats.ts';
+import { type Contestant, timed } from '../stats.ts';
 
-/** Where distributions and containerd's own archives put it; `ctr` is beside it. */
-const BINARIES = [process.env.CONTAINERD, '/usr/bin/containerd', '/usr/local/bin/containerd'];
 const START_TIMEOUT = 10_000; // ms
 
 export interface UnpackPeer extends AsyncDisposable {
   contestants: Contestant[];
+  notes: string[];
 }
 
 /** A blob of the layer: the file's name, and the suffix that its media type has. */
@@ -24,9 +23,11 @@ const BLOBS = {
  * containerd's overlayfs snapshotter, by a daemon of its own with its files in `dir`. Blobs are in
  * its content store beforehand: the time is that of `ctr snapshots unpack`.
  */
-export async function containerdPeer(dir: string): Promise<UnpackPeer> {
-  const binary = BINARIES.find((path) => path !== undefined && existsSync(path));
-  if (binary === undefined) return { contestants: [], [Symbol.asyncDispose]: async () => {} };
+export async function containerdPeer(dir: string, binary: string | undefined): Promise<UnpackPeer> {
+  if (binary === undefined) {
+    const notes = ['containerd is left out: not installed.'];
+    return { contestants: [], notes, [Symbol.asyncDispose]: async () => {} };
+  }
   const ctr = (...args: string[]) =>
     execFileSync(join(dirname(binary), 'ctr'), ['-a', join(dir, 'c.sock'), ...args], {
       encoding: 'utf8',
@@ -61,7 +62,7 @@ export async function containerdPeer(dir: string): Promise<UnpackPeer> {
       }
       return phases;
     };
-    return { contestants: [{ name: 'containerd', once }], [Symbol.asyncDispose]: stop };
+    return { contestants: [{ name: 'containerd', once }], notes: [], [Symbol.asyncDispose]: stop };
   } catch (error) {
     await stop();
     throw error;
@@ -70,7 +71,10 @@ export async function containerdPeer(dir: string): Promise<UnpackPeer> {
 
 function start(binary: string, dir: string): ChildProcess {
   const config = join(dir, 'containerd.toml');
-  writeFileSync(config, 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n');
+  writeFileSync(
+    config,
+    'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]\n',
+  );
   const files = ['--root', join(dir, 'c-root'), '--state', join(dir, 'c-state')];
   return spawn(binary, ['-c', config, '-a', join(dir, 'c.sock'), ...files], { stdio: 'ignore' });
 }

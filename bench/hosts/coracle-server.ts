@@ -1,0 +1,104 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { type CriClient, criClient } from '../../src/cri/client.ts';
+import { OURS } from '../outcome.ts';
+import { writeCniConfig } from './cni-config.ts';
+import type { CriNetwork, CriServer } from './cri.ts';
+import type { Host } from './host.ts';
+import { pidsOf } from './proc.ts';
+
+const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
+const START_TIMEOUT = 30_000; // ms
+
+export interface CoracleServer extends CriServer {
+  /** Where `/metrics` is. */
+  metrics: string;
+}
+
+/** `coracle serve` as in production: a process of its own, from dist/ where that is built. */
+export async function coracleServer(host: Host, network: CriNetwork): Promise<CoracleServer> {
+  const dir = host.scratch('coracle');
+  const socket = join(dir, 'c.sock');
+  const built = join(PACKAGE, 'dist/cli/main.js');
+  const main = existsSync(built) ? [built] : ['--import', 'tsx', 'src/cli/main.ts'];
+  const port = await freePort();
+  const args = [...main, 'serve', '--listen', `unix://${socket}`, '--log-level', 'warn'];
+  args.push('--root', join(dir, 'root'), '--state', join(dir, 'state'));
+  args.push('--metrics-address', `127.0.0.1:${port}`);
+  if (network === 'cni') {
+    if (!host.cniBin) throw new Error('no CNI plugins here');
+    args.push('--cni-conf-dir', writeCniConfig(dir, 'coracle'), '--cni-bin-dir', host.cniBin);
+  }
+  let child = launch(args);
+  const client = criClient(socket);
+  await answering(client, child);
+  await client.importImage({ path: host.layout });
+  return {
+    name: OURS,
+    client,
+    socket,
+    metrics: `http://127.0.0.1:${port}/metrics`,
+    get pid() {
+      return child.pid ?? 0;
+    },
+    helpers: () => monitors(client),
+    restart: async () => {
+      await end(child);
+      child = launch(args);
+      await answering(client, child);
+    },
+    [Symbol.asyncDispose]: async () => {
+      try {
+        const { items } = await client.listPodSandbox();
+        for (const { id } of items) await client.removePodSandbox({ podSandboxId: id });
+      } finally {
+        client.close();
+        await end(child);
+      }
+    },
+  };
+}
+
+function launch(args: string[]): ChildProcess {
+  return spawn(process.execPath, args, { cwd: PACKAGE, stdio: ['ignore', 'inherit', 'inherit'] });
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  await ended;
+}
+
+/** Asks until the server answers, every 5 ms. */
+export async function answering(client: CriClient, child: ChildProcess): Promise<void> {
+  for (const end = Date.now() + START_TIMEOUT; ; await sleep(5)) {
+    if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`);
+    try {
+      await client.version({ version: 'v1' }, { deadlineMs: 5000 });
+      return;
+    } catch (error) {
+      if (Date.now() > end) throw error;
+    }
+  }
+}
+
+/** By their command lines: "coracle-monitor", the pod's id. */
+async function monitors(client: CriClient): Promise<number[]> {
+  const { items } = await client.listPodSandbox();
+  const pods = new Set(items.map(({ id }) => id));
+  return pidsOf((args) => args[0] === 'coracle-monitor' && pods.has(args[1] ?? ''));
+}
+
+async function freePort(): Promise<number> {
+  const { createServer } = await import('node:net');
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  return port;
+}
