@@ -15,8 +15,10 @@ const SPAWN = 'child_process.spawn of /bin/true';
 export interface LoopDelays {
   quiet: number[];
   launching: number[];
-  /** How many launches there were, and how many a second. */
+  /** How many launches succeeded, and why others did not. */
   launches: number;
+  failures: string[];
+  /** Launches a second. */
   rate: number;
 }
 
@@ -44,6 +46,9 @@ export const loop: Benchmark = {
         row(who, 'delay, launching', 'ms', ...found.launching),
         row(who, 'delay added, p99', 'ms', Math.max(0, p99(found.launching) - p99(found.quiet))),
       );
+      if (found.launches === 0) throw new Error(`${who}: ${found.failures[0]}`);
+      const [failure] = found.failures;
+      if (failure) notes.push(`${who}: ${found.failures.length} launches failed: ${failure}.`);
       notes.push(`${who}: ${found.launches} launches, ${found.rate.toFixed(0)} a second.`);
     }
     return {

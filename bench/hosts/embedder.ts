@@ -34,7 +34,14 @@ async function delays(done: Promise<unknown>): Promise<number[]> {
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+function fail(error: unknown): void {
+  failures.push(String(error));
+}
+
 const total = Math.max(1, Math.round(seconds * rate));
+
+/** Why launches failed, if any did. */
+const failures: string[] = [];
 
 /** Begins one every so often, as many as there should have been by now, and waits for all. */
 async function launchAll(launch: () => Promise<void>): Promise<void> {
@@ -42,7 +49,7 @@ async function launchAll(launch: () => Promise<void>): Promise<void> {
   const running: Promise<void>[] = [];
   while (running.length < total) {
     const wanted = Math.ceil(((performance.now() - begin) / 1000) * rate);
-    while (running.length < Math.min(total, wanted)) running.push(launch());
+    while (running.length < Math.min(total, wanted)) running.push(launch().catch(fail));
     await sleep(1000 / rate / 2);
   }
   await Promise.all(running);
@@ -54,7 +61,8 @@ async function measure(launch: () => Promise<void>): Promise<void> {
   const begin = performance.now();
   const launching = await delays(launchAll(launch));
   const perSecond = total / ((performance.now() - begin) / 1000);
-  console.log(JSON.stringify({ quiet, launching, launches: total, rate: perSecond }));
+  const launches = total - failures.length;
+  console.log(JSON.stringify({ quiet, launching, launches, failures, rate: perSecond }));
 }
 
 if (kind === 'launch') {

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { messageOf } from '../errors.ts';
 import { VERSION } from '../observe/version.ts';
+import { registerBench } from './bench.ts';
 import { complain } from './complain.ts';
 import { registerDoctor } from './doctor.ts';
 import { registerImages } from './images.ts';
@@ -31,6 +32,7 @@ registerInspecti(program);
 registerImport(program);
 registerRmi(program);
 registerDoctor(program);
+registerBench(program);
 
 try {
   await program.parseAsync();
