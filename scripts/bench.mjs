@@ -11,13 +11,8 @@ if (reason !== undefined) {
   console.error(`bench: ${reason}`);
   process.exit(1);
 }
-// CNI and containerd keep things below /run. Debian 12's crun refuses a host with cgroup v1
-// controllers and a cgroup v2 mount beside them: there every contestant runs without the latter.
-const prepare = `mount -t tmpfs none /run
-if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
-exec "$@"`;
 const bench = [process.execPath, '--import', 'tsx', 'bench/main.ts', ...process.argv.slice(2)];
-const [command, ...args] = [...place.command, 'sh', '-c', prepare, 'sh', ...bench];
+const [command, ...args] = [...place.command, 'sh', 'scripts/bench-inside.sh', ...bench];
 const child = spawn(command, args, { cwd: root, stdio: 'inherit' });
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill('SIGKILL'));
 child.on('exit', (status, signal) => {

@@ -127,8 +127,9 @@ async function latencies({ client }: CriServer, network: CriNetwork, samples: nu
 /** From the end of the old server until the new one lists every pod and container as running. */
 async function restart(server: CriServer, pods: number): Promise<number> {
   const { client } = server;
+  await server.end();
   const [whole] = await timed(async () => {
-    await server.restart();
+    await server.begin();
     const { items } = await client.listPodSandbox({ filter: { state: { state: 0 } } });
     const { containers } = await client.listContainers({ filter: { state: { state: 1 } } });
     if (items.length !== pods || containers.length !== pods * CONTAINERS) {

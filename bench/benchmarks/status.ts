@@ -80,7 +80,7 @@ async function measure(
       addTo(series, name, { [one(containers)]: ms });
     }
   } finally {
-    if (churn.exitCode === null) {
+    if (churn.exitCode === null && churn.signalCode === null) {
       const ended = once(churn, 'exit');
       churn.kill('SIGTERM');
       await ended;

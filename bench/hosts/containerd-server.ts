@@ -61,8 +61,8 @@ export async function containerdServer(
       },
       helpers: async () =>
         pidsOf((args) => /containerd-shim/.test(args[0] ?? '') && args.includes(socket)),
-      restart: async () => {
-        await end();
+      end,
+      begin: async () => {
         child = launch(containerd, config, dir);
         await answering(client, child);
       },

@@ -35,8 +35,14 @@ export async function coracleServer(host: Host, network: CriNetwork): Promise<Co
   }
   let child = launch(args);
   const client = criClient(socket);
-  await answering(client, child);
-  await client.importImage({ path: host.layout });
+  try {
+    await answering(client, child);
+    await client.importImage({ path: host.layout });
+  } catch (error) {
+    client.close();
+    await end(child);
+    throw error;
+  }
   return {
     name: OURS,
     client,
@@ -46,8 +52,8 @@ export async function coracleServer(host: Host, network: CriNetwork): Promise<Co
       return child.pid ?? 0;
     },
     helpers: () => monitors(client),
-    restart: async () => {
-      await end(child);
+    end: () => end(child),
+    begin: async () => {
       child = launch(args);
       await answering(client, child);
     },

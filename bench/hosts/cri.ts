@@ -13,8 +13,10 @@ export interface CriServer extends AsyncDisposable {
   pid: number;
   /** One for each pod: monitors, or shims. */
   helpers(): Promise<number[]>;
-  /** Ends the server, with containers going on, and starts it again; returns when it answers. */
-  restart(): Promise<void>;
+  /** Ends the server; containers go on. */
+  end(): Promise<void>;
+  /** Starts it again; returns when it answers. */
+  begin(): Promise<void>;
 }
 
 export type CriNetwork = 'host' | 'embedded' | 'cni';
@@ -29,7 +31,9 @@ export async function openCriServers(host: Host, network: CriNetwork): Promise<C
   const servers: CriServer[] = [];
   const notes: string[] = [];
   const close = async () => {
-    for (const server of servers) await server[Symbol.asyncDispose]();
+    const closing = servers.map((server) => server[Symbol.asyncDispose]());
+    await Promise.allSettled(closing);
+    await Promise.all(closing);
   };
   try {
     servers.push(await coracleServer(host, network));

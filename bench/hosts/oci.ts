@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { messageOf } from '../../src/errors.ts';
 import { type Spec, specJson } from '../../src/spec/oci.ts';
@@ -7,6 +7,8 @@ import type { Embedded } from './embedded.ts';
 import type { Host } from './host.ts';
 import { runProgram } from './run-program.ts';
 import { millisecondsBetween, type Stamps } from './stamps.ts';
+
+const CGROUP = 'coracle-bench';
 
 export interface OciPeers extends AsyncDisposable {
   contestants: Contestant[];
@@ -32,6 +34,7 @@ export async function ociPeers(host: Host, embedded: Embedded, stamps: Stamps): 
     notes: [],
     [Symbol.asyncDispose]: async () => {
       for (const path of mounted) await runProgram('umount', [path]);
+      removeCgroups();
       await model.remove();
     },
   };
@@ -75,6 +78,15 @@ async function mountRootfs(bundle: string, layers: string[]): Promise<string> {
   return rootfs;
 }
 
+/** The parent of theirs, which they leave, of each hierarchy or of cgroup v2 alone. */
+function removeCgroups(): void {
+  const root = '/sys/fs/cgroup';
+  for (const hierarchy of ['.', ...readdirSync(root)]) {
+    const dir = join(root, hierarchy, CGROUP);
+    if (existsSync(dir)) rmdirSync(dir);
+  }
+}
+
 /** Coracle's own spec with the pod's namespaces by path and a cgroup of the peer's own. */
 function bundleSpec(spec: Spec, podPid: number, name: string): Spec {
   const copy = structuredClone(spec);
@@ -86,7 +98,7 @@ function bundleSpec(spec: Spec, podPid: number, name: string): Spec {
     const file = files[namespace.type];
     if (file) namespace.path = `/proc/${podPid}/ns/${file}`;
   }
-  copy.linux.cgroupsPath = `/coracle-bench/${name}`;
+  copy.linux.cgroupsPath = `/${CGROUP}/${name}`;
   return copy;
 }
 
