@@ -43,6 +43,21 @@ Napi::Value read_warnings(Napi::Env env, uint32_t bits) {
   return warnings;
 }
 
+// Leaves out what the monitor does not tell or the launch has not done.
+void set_seconds(Napi::Env env, Napi::Object& out, const char* name, uint64_t ns) {
+  if (ns != 0) out.Set(name, Napi::Number::New(env, static_cast<double>(ns) / 1e9));
+}
+
+Napi::Value read_times(Napi::Env env, const LaunchTimes& times, uint64_t exec_ns) {
+  Napi::Object out = Napi::Object::New(env);
+  set_seconds(env, out, "clone", times.clone);
+  set_seconds(env, out, "cgroup", times.cgroup);
+  set_seconds(env, out, "mounts", times.mounts);
+  set_seconds(env, out, "process", times.process);
+  set_seconds(env, out, "exec", exec_ns);
+  return out;
+}
+
 }  // namespace
 
 Napi::Value to_js(Napi::Env env, const EntryStatus& status) {
@@ -87,6 +102,7 @@ Napi::Value read_start_reply(Napi::Env env, Reader& fields, std::vector<Fd>&) {
   decode(fields, reply);
   Napi::Object out = Napi::Object::New(env);
   out.Set("startedAt", Napi::BigInt::New(env, reply.started_at));
+  out.Set("times", read_times(env, LaunchTimes{}, reply.exec_ns));
   return out;
 }
 
@@ -131,6 +147,7 @@ Napi::Value read_launch_reply(Napi::Env env, Reader& fields, std::array<Fd, 3>& 
   out.Set("gid", Napi::Number::New(env, reply.gid));
   out.Set("groups", read_groups(env, fields, reply));
   out.Set("warnings", read_warnings(env, reply.warnings));
+  out.Set("times", read_times(env, reply.times, reply.exec_ns));
   Napi::Array ours = Napi::Array::New(env, pipes.size());
   for (uint32_t i = 0; i < pipes.size(); i++) {
     // Kept, and so closed with the request, where the reply turned out malformed.

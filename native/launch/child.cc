@@ -71,11 +71,13 @@ void settle(Child& child) {
 }
 
 void run_child(Child& child) {
+  child.clock.begin(child.report);
   Error error = prepare(child);
   if (error.ok()) {
     error = for_each_step(*child.plan, [&](uint32_t index, Op op, Bytes payload) {
       child.report.step_index = index;
       child.report.op = op;
+      child.clock.enter(op, child.report);
       return dispatch(op, payload, [&](const auto& step) { return run(step, child); });
     });
   }

@@ -4,6 +4,7 @@
 
 #include "native/launch/decode.h"
 #include "native/launch/launch.h"
+#include "native/launch/step_clock.h"
 #include "native/plan/steps.h"
 
 namespace coracle {
@@ -29,6 +30,7 @@ struct Child {
   bool settled = false;
 
   Report report;  // what the steps find out: ids and warnings
+  StepClock clock;
   char home[5 + 512] = {};
 
   bool exec() const { return (plan->flags & kExec) != 0; }

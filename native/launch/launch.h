@@ -62,9 +62,11 @@ struct Report {
   Op op = Op::kExecve;  // of the failing step; unspecified where none was under way
   uint16_t group_count = 0;
   uint32_t uid = 0, gid = 0;
-  uint32_t warnings = 0;  // LaunchWarnings
-  char step[40] = {};     // of kError, in words
-  char path[472] = {};    // of kError; a longer one is cut
+  uint32_t warnings = 0;                  // LaunchWarnings
+  uint64_t begun_at = 0;                  // CLOCK_MONOTONIC, ns: the child's first instruction
+  uint64_t cgroup_ns = 0, mounts_ns = 0;  // what its steps of these kinds took
+  char step[40] = {};                     // of kError, in words
+  char path[472] = {};                    // of kError; a longer one is cut
   uint32_t groups[kMaxGroups] = {};
 };
 

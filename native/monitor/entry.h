@@ -78,7 +78,8 @@ struct Entry {
   LogPump pumps[2];  // by Stream; a terminal uses the first
   Fd stdin_end;      // held open, so that a client that leaves does not end stdin
 
-  uint64_t announce_by = 0;       // CLOCK_MONOTONIC: draining and killing hold the event no longer
+  uint64_t asked_at = 0;     // CLOCK_MONOTONIC, ns: the launch, or what comes before the execve
+  uint64_t announce_by = 0;  // CLOCK_MONOTONIC: draining and killing hold the event no longer
   uint64_t drained_from[2] = {};  // moved_bytes() of the pumps when the exit was seen
 
   PendingReply reply;         // to kLaunch or kStart

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "native/monitor/cgroup_kill.h"
+#include "native/monitor/clock.h"
 #include "native/monitor/exit_record_file.h"
 #include "native/monitor/monitor.h"
 #include "native/monitor/reply.h"
@@ -55,6 +56,7 @@ Error launch_entry(Monitor& monitor, const LaunchPlan& plan, FdList& fds, Entry&
 }  // namespace
 
 void handle_launch(Monitor& monitor, const PendingReply& from, Message& message) {
+  const uint64_t now = monotonic_ns();
   LaunchPlan plan;
   if (!decode(message.body, plan)) return reply_error(monitor, from, EINVAL, "decode launch plan");
   if (!is_valid_id(plan.id)) return reply_error(monitor, from, EINVAL, "launch", plan.id.data);
@@ -69,6 +71,7 @@ void handle_launch(Monitor& monitor, const PendingReply& from, Message& message)
   entry->exec = (plan.flags & kExec) != 0;
   entry->start_at_once = (plan.flags & kStartAtOnce) != 0;
   entry->reply = from;
+  entry->asked_at = now;
   const Error error = launch_entry(monitor, plan, message.fds, *entry);
   if (!error.ok()) {
     monitor.entries.remove(entry);

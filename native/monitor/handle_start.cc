@@ -43,6 +43,7 @@ void handle_start(Monitor& monitor, const PendingReply& from, Message& message) 
   entry->phase = Phase::kStarting;
   entry->reply = from;
   entry->started_at = realtime_ns();
+  entry->asked_at = monotonic_ns();
   // A child that is gone by now is noticed through its pidfd.
   (void)!write(entry->process.wake_fd, "", 1);
   Fd(entry->process.wake_fd).reset();

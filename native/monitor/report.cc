@@ -30,8 +30,21 @@ void remember_failure(Entry& entry, const Report& report) {
   entry.failure.path[sizeof(entry.failure.path) - 1] = 0;
 }
 
+// The child's part ends when its report is seen here: after a seccomp filter is loaded, it asks for
+// no time any more.
+LaunchTimes times_of(const Entry& entry, const Report& report, uint64_t now) {
+  LaunchTimes times;
+  times.clone = report.begun_at - entry.asked_at;
+  times.cgroup = report.cgroup_ns;
+  times.mounts = report.mounts_ns;
+  times.process = now - report.begun_at - report.cgroup_ns - report.mounts_ns;
+  return times;
+}
+
 void parked(Monitor& monitor, Entry& entry, const Report& report) {
+  const uint64_t now = monotonic_ns();
   entry.ready_seen = true;
+  entry.ready.times = times_of(entry, report, now);
   const uint16_t count = report.group_count < kMaxGroups ? report.group_count : kMaxGroups;
   memcpy(entry.groups, report.groups, count * sizeof(uint32_t));
   entry.ready.pid = static_cast<uint32_t>(entry.process.pid);
@@ -44,6 +57,7 @@ void parked(Monitor& monitor, Entry& entry, const Report& report) {
   if (entry.process.terminal_fd >= 0) open_terminal_pump(monitor, entry);
   if (entry.start_at_once) {
     entry.started_at = realtime_ns();
+    entry.asked_at = now;
     return;
   }
   entry.phase = Phase::kParked;
@@ -57,11 +71,13 @@ void parked(Monitor& monitor, Entry& entry, const Report& report) {
 void woken_child_is_silent(Monitor& monitor, Entry& entry) {
   if (!has_executed(monitor.pod.proc.get(), entry.process.pid)) return;  // the pidfd tells why
   const bool at_once = entry.phase == Phase::kPreparing;
+  const uint64_t exec_ns = monotonic_ns() - entry.asked_at;
   entry.phase = Phase::kRunning;
   if (at_once) {
+    entry.ready.exec_ns = exec_ns;
     reply(monitor, entry.reply, entry.ready);
   } else {
-    reply(monitor, entry.reply, StartReply{entry.started_at});
+    reply(monitor, entry.reply, StartReply{entry.started_at, exec_ns});
   }
   entry.reply.wanted = false;
 }

@@ -50,6 +50,10 @@ class Writer {
     (*this)(value.size);
     put(value.data, value.size);
   }
+  template <Scalar Int>
+  void later(const Int& value) {
+    (*this)(value);
+  }
   void put(const void* bytes, size_t count) {
     if (buffer_ != nullptr && size_ + count <= capacity_ && count != 0) {
       memcpy(buffer_ + size_, bytes, count);
@@ -98,6 +102,13 @@ class Reader {
     (*this)(size);
     const uint8_t* bytes = take(size);
     value = bytes != nullptr ? Bytes{bytes, size} : Bytes{};
+  }
+
+  // A field at the end of a message that a writer of an older version does not know: it stays as it
+  // is where the message ends before it.
+  template <Scalar Int>
+  void later(Int& value) {
+    if (!done()) (*this)(value);
   }
 
   bool ok() const { return ok_; }

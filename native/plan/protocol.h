@@ -120,16 +120,32 @@ enum LaunchWarnings : uint32_t {
   kRlimitClamped = 1u << 1,
 };
 
+// What the parts of a launch took, ns; 0: nothing of the kind was done, or not told.
+struct LaunchTimes {
+  uint64_t clone = 0;    // from the message to the child's first instruction
+  uint64_t cgroup = 0;   // joining cgroups of v1; one of v2 is joined by the clone
+  uint64_t mounts = 0;   // making the root file system and hiding parts of it
+  uint64_t process = 0;  // what else the child did before it was ready
+};
+template <typename A>
+void fields(A& a, auto& s, LaunchTimes*) {
+  a.later(s.clone), a.later(s.cgroup), a.later(s.mounts), a.later(s.process);
+}
+
 struct LaunchReply {
   uint32_t pid = 0;  // host pid
   uint32_t uid = 0, gid = 0;
   uint32_t warnings = 0;
   uint16_t group_count = 0;
   Bytes groups;  // group_count × uint32_t
+  LaunchTimes times;
+  uint64_t exec_ns = 0;  // with kStartAtOnce: from being ready until execve was seen to be over
 };
 template <typename A>
 void fields(A& a, auto& s, LaunchReply*) {
   a(s.pid), a(s.uid), a(s.gid), a(s.warnings), a(s.group_count), a(s.groups);
+  fields(a, s.times, static_cast<LaunchTimes*>(nullptr));
+  a.later(s.exec_ns);
 }
 
 struct EntryRequest {
@@ -142,10 +158,12 @@ void fields(A& a, auto& s, EntryRequest*) {
 
 struct StartReply {
   uint64_t started_at = 0;  // CLOCK_REALTIME ns, taken before the wake: never after finished_at
+  uint64_t exec_ns = 0;     // from the wake until execve was seen to be over; 0: not told
 };
 template <typename A>
 void fields(A& a, auto& s, StartReply*) {
   a(s.started_at);
+  a.later(s.exec_ns);
 }
 
 struct SignalRequest {

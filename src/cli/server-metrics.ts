@@ -27,6 +27,11 @@ export function serverMetrics(runtime: () => RuntimeContext | undefined): Server
     'coracle_rpc_duration_seconds',
     'How long calls took, streams from their first to their last message.',
   );
+  metrics.readHistogram(
+    'coracle_launch_phase_seconds',
+    'What the parts of launches took, of containers and of commands in them.',
+    () => runtime()?.launches.histogram,
+  );
   addRuntime(metrics, runtime);
   addPulls(metrics, runtime);
   return {

@@ -1,6 +1,7 @@
 /** Containers as CRI messages. */
 import type { IdMaps } from '../native/types.ts';
 import { currentSpec } from '../runtime/current-spec.ts';
+import type { PhaseTimes } from '../runtime/launch-phases.ts';
 import { resourcesOf } from '../runtime/update-resources.ts';
 import type { MountConfig } from '../spec/config.ts';
 import { idMapsOf } from '../spec/user-namespace.ts';
@@ -97,7 +98,10 @@ export function containerStatusMessage(
 }
 
 /** The verbose part of a status, under the key that crictl's users look for. */
-export function containerInfo(container: StoredContainer): Record<string, string> {
+export function containerInfo(
+  container: StoredContainer,
+  launchSeconds: PhaseTimes,
+): Record<string, string> {
   const { sandboxId, config, cgroupPath, layers } = container.record;
   const { pid, removing, resources, updateAnnotations } = container.status.get();
   return {
@@ -110,6 +114,7 @@ export function containerInfo(container: StoredContainer): Record<string, string
       config,
       runtimeSpec: currentSpec(container.record, resources),
       updateAnnotations,
+      launchSeconds,
     }),
   };
 }

@@ -17,7 +17,7 @@ export const containerStatus: Unary<ContainerStatusRequest, ContainerStatusRespo
   const container = ctx.containers.get(containerId);
   return {
     status: describeContainer(ctx, container),
-    info: verbose ? containerInfo(container) : {},
+    info: verbose ? containerInfo(container, ctx.live.of(container.record.id).phases) : {},
   };
 };
 

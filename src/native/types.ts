@@ -75,6 +75,21 @@ export interface LaunchResult {
   warnings: ('oomScoreAdj' | 'rlimit')[];
   /** Our ends of the pipes asked for with { type: 'pipe' }. */
   pipes: [number | undefined, number | undefined, number | undefined];
+  times: LaunchTimes;
+}
+
+/** What the monitor took for the parts of a launch, s; one of an older version tells none. */
+export interface LaunchTimes {
+  /** From the message to the child's first instruction. */
+  clone?: number;
+  /** Joining cgroups of v1; one of v2 is joined by the clone. */
+  cgroup?: number;
+  /** Making the root file system, and hiding parts of it. */
+  mounts?: number;
+  /** What else the child did before it was ready. */
+  process?: number;
+  /** From the wake, or from being ready, until execve was seen to be over. */
+  exec?: number;
 }
 
 // ---------------------------------------------------------------- monitor
@@ -126,7 +141,7 @@ export interface MonitorConnection {
   /** Clones the process and runs every step; it is parked before execve. */
   launch(plan: PreparedPlan, options: LaunchOptions): Promise<LaunchResult>;
   /** Lets a parked process exec. Rejects with step "exec" where execve fails. */
-  start(id: string): Promise<{ startedAt: bigint }>;
+  start(id: string): Promise<{ startedAt: bigint; times: LaunchTimes }>;
   /** `all` reaches every process of the entry's cgroup. ESRCH once it has exited. */
   signal(id: string, signal: number, all: boolean): Promise<void>;
   /** Kills what is alive and forgets the entry and its record. Unknown ids are no error. */

@@ -12,6 +12,7 @@ import type { CgroupLayout } from './cgroup/index.ts';
 import type { Creations } from './creations.ts';
 import type { HostReport } from './doctor.ts';
 import type { EventBus } from './events.ts';
+import type { LaunchPhases } from './launch-phases.ts';
 import type { LiveContainers } from './live.ts';
 import type { Monitors } from './monitors.ts';
 import type { SeccompCache } from './seccomp-cache.ts';
@@ -86,6 +87,7 @@ export interface RuntimeContext {
   readonly events: EventBus;
   readonly monitors: Monitors;
   readonly live: LiveContainers;
+  readonly launches: LaunchPhases;
   readonly creations: Creations;
   /** Where clients of exec, attach and port-forward connect; an embedding program has none. */
   streaming?: StreamServer;

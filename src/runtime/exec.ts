@@ -4,6 +4,7 @@ import type { EntryStatus, StdioSpec } from '../native/types.ts';
 import { newId } from '../store/ids.ts';
 import type { RuntimeContext } from './context.ts';
 import { keepAlive, withSignal } from './deferred.ts';
+import { timed } from './launch-phases.ts';
 import type { PodMonitor } from './monitors.ts';
 import { fromNative, wrapNative } from './native-failure.ts';
 import { requireRunning } from './preconditions.ts';
@@ -50,7 +51,7 @@ export async function openExec(
   const { record } = requireRunning(ctx, id);
   const monitor = ctx.monitors.get(record.sandboxId);
   const execId = newId();
-  const plan = await prepareExec(ctx, record, execId, request);
+  const [planning, plan] = await timed(() => prepareExec(ctx, record, execId, request));
   const exit = monitor.armExit(execId);
   const launching = Task.create(monitor, execId, plan, {
     stdio: request.stdio,
@@ -62,6 +63,7 @@ export async function openExec(
     throw fromNative(error, 'FailedPrecondition');
   });
   const terminal = request.tty ? await startWithTerminal(task) : undefined;
+  ctx.launches.observe('exec', { ...task.phases, plan: planning });
   const { connection } = monitor;
   let forgotten: Promise<void> | undefined;
   const forget = () => {

@@ -2,6 +2,7 @@ import { CoracleError } from '../errors.ts';
 import type { PreparedPlan } from '../native/types.ts';
 import { SerialQueue } from '../store/serial-queue.ts';
 import { type Deferred, deferred } from './deferred.ts';
+import type { PhaseTimes } from './launch-phases.ts';
 
 /** What a container has only while this process lives. */
 export interface LiveContainer {
@@ -16,6 +17,8 @@ export interface LiveContainer {
   removal: Promise<void> | undefined;
   /** The encoded plan, made at create; made again after a restart. */
   plan: Promise<PreparedPlan> | undefined;
+  /** What its launch has taken; of one by a server before this, nothing is known. */
+  readonly phases: PhaseTimes;
   /** The stop signal is sent once, whoever asks (SP-6). */
   stopSignalSent: boolean;
   /** Updates of its limits, one after another. */
@@ -34,6 +37,7 @@ export class LiveContainers {
         exited: deferred<void>(),
         removal: undefined,
         plan: undefined,
+        phases: {},
         stopSignalSent: false,
         updates: new SerialQueue(),
       };

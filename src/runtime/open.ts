@@ -17,6 +17,7 @@ import { settledWithin } from './deferred.ts';
 import { diagnose } from './doctor.ts';
 import { EventBus } from './events.ts';
 import { readHostFacts } from './host-facts.ts';
+import { LaunchPhases } from './launch-phases.ts';
 import { LiveContainers } from './live.ts';
 import { makeDirectory } from './make-directory.ts';
 import { Monitors } from './monitors.ts';
@@ -142,6 +143,7 @@ async function assemble(
     events: new EventBus(),
     monitors: new Monitors(),
     live: new LiveContainers(),
+    launches: new LaunchPhases(),
     creations: new Creations(),
     draining: false,
     closing: false,

@@ -6,6 +6,7 @@ import type { ContainerRecord } from '../store/types.ts';
 import type { RuntimeContext } from './context.ts';
 import { currentSpec } from './current-spec.ts';
 import type { ExecRequest } from './exec.ts';
+import { timed } from './launch-phases.ts';
 import { snapshotDir } from './paths.ts';
 import { execPlan } from './plan/exec-plan.ts';
 import { launchPlan } from './plan/launch-plan.ts';
@@ -13,7 +14,10 @@ import { launchPlan } from './plan/launch-plan.ts';
 /** The encoded plan of a container's first process: made at create, again after a restart. */
 export function preparedPlan(ctx: RuntimeContext, record: ContainerRecord): Promise<PreparedPlan> {
   const live = ctx.live.of(record.id);
-  live.plan ??= prepare(ctx, record);
+  live.plan ??= timed(() => prepare(ctx, record)).then(([seconds, plan]) => {
+    live.phases.plan = seconds;
+    return plan;
+  });
   return live.plan;
 }
 

@@ -6,6 +6,7 @@ import type { RuntimeContext } from './context.ts';
 import { deferred } from './deferred.ts';
 import { now } from './events.ts';
 import { monitorExit } from './exits.ts';
+import { timed } from './launch-phases.ts';
 import { isConnectionLost } from './monitors.ts';
 import { fromNative } from './native-failure.ts';
 import { refuseWhileClosing, requireReadySandbox, requireRunningTarget } from './preconditions.ts';
@@ -46,7 +47,7 @@ export async function startContainer(
     const exit = task.armExit();
     await parked?.(task);
     const { startedAt } = await task.start();
-    await persistRunning(container, task, startedAt);
+    await commitRunning(ctx, container, task, startedAt);
     monitorExit(ctx, container, exit);
     ctx.events.emit('started', container.record.id, container.record.sandboxId);
     return task;
@@ -95,6 +96,19 @@ function persistRunning(container: Container, task: Task, startedAt: bigint): Pr
     // Over at once: whoever hears of the start may end or remove the container.
     starting: false,
   }));
+}
+
+/** Takes down, too, what all of the launch took. */
+async function commitRunning(
+  ctx: RuntimeContext,
+  container: Container,
+  task: Task,
+  startedAt: bigint,
+): Promise<void> {
+  const [commit] = await timed(() => persistRunning(container, task, startedAt));
+  const { phases } = ctx.live.of(container.record.id);
+  Object.assign(phases, task.phases, { commit });
+  ctx.launches.observe('container', phases);
 }
 
 /** Undoes a start (ST-6 to ST-9). Nothing here replaces the first error (G-9). */

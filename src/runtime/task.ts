@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
-import type { LaunchOptions, LaunchResult, PreparedPlan } from '../native/types.ts';
+import type { LaunchOptions, LaunchResult, LaunchTimes, PreparedPlan } from '../native/types.ts';
+import { type PhaseTimes, timed } from './launch-phases.ts';
 import { type Exit, isConnectionLost, type PodMonitor } from './monitors.ts';
 
 /**
@@ -10,6 +11,8 @@ import { type Exit, isConnectionLost, type PodMonitor } from './monitors.ts';
 export class Task {
   readonly id: string;
   readonly result: LaunchResult;
+  /** What its launch has taken until now. */
+  readonly phases: PhaseTimes = {};
   readonly #monitor: PodMonitor;
 
   private constructor(monitor: PodMonitor, id: string, result: LaunchResult) {
@@ -25,7 +28,10 @@ export class Task {
     plan: PreparedPlan,
     options: LaunchOptions,
   ): Promise<Task> {
-    return new Task(monitor, id, await monitor.connection.launch(plan, options));
+    const [seconds, result] = await timed(() => monitor.connection.launch(plan, options));
+    const task = new Task(monitor, id, result);
+    task.#took(seconds, result.times);
+    return task;
   }
 
   get pid(): number {
@@ -36,8 +42,10 @@ export class Task {
     return this.#monitor.armExit(this.id);
   }
 
-  start(): Promise<{ startedAt: bigint }> {
-    return this.#monitor.connection.start(this.id);
+  async start(): Promise<{ startedAt: bigint }> {
+    const [seconds, started] = await timed(() => this.#monitor.connection.start(this.id));
+    this.#took(seconds, started.times);
+    return started;
   }
 
   /** Takes over the pty master, the caller's to close: of a parked task, no output is missed. */
@@ -55,6 +63,15 @@ export class Task {
     } finally {
       this.#monitor.disarm(this.id);
     }
+  }
+
+  /** What the monitor does not account for of a request went into the message. */
+  #took(seconds: number, times: LaunchTimes): void {
+    const monitors = Object.values(times);
+    Object.assign(this.phases, times);
+    if (monitors.length === 0) return;
+    const message = Math.max(0, seconds - monitors.reduce((sum, each) => sum + each, 0));
+    this.phases.message = (this.phases.message ?? 0) + message;
   }
 
   /** Closes our ends of its pipes, where nobody will ever read or write them. */

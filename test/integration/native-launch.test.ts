@@ -216,7 +216,15 @@ describe('launch through a monitor', { skip: isRoot ? false : 'needs root' }, ()
     assert.deepEqual([launched.uid, launched.gid, launched.warnings], [0, 0, []]);
     assert.ok(launched.groups.includes(7));
     assert.equal((await connection.state())[0]?.state, 'parked');
-    const { startedAt } = await connection.start('c1');
+    const { clone = 0, mounts = 0, process = 0, exec: none, ...others } = launched.times;
+    assert.ok(clone > 0 && mounts > 0 && process > 0, 'each part took time');
+    assert.deepEqual(
+      [none, Object.keys(others).filter((name) => name !== 'cgroup')],
+      [undefined, []],
+    );
+    const { startedAt, times } = await connection.start('c1');
+    assert.deepEqual(Object.keys(times), ['exec']);
+    assert.ok((times.exec ?? 0) > 0);
     const [stdin, stdout, stderr] = launched.pipes;
     assert.ok(stdin !== undefined);
     fs.writeSync(stdin, 'from stdin\n');
@@ -251,6 +259,11 @@ describe('launch through a monitor', { skip: isRoot ? false : 'needs root' }, ()
       { stdio: [{ type: 'null' }, { type: 'pipe' }, { type: 'null' }], startAtOnce: true },
     );
     assert.equal(await readAll(launched.pipes[1]), '/bin/busybox\n');
+    assert.deepEqual(
+      Object.keys(launched.times),
+      ['clone', 'process', 'exec'],
+      'it mounts nothing',
+    );
     const exit = await exitOf('e1');
     assert.deepEqual([exit.exitCode, exit.exec], [9, true]);
     await connection.signal('c1', 9, false);

@@ -65,6 +65,33 @@ test('pods, containers and monitors are there as they are', async () => {
   assert.equal((await scrape()).get('coracle_monitors'), 0);
 });
 
+test('launches are timed by their phases, each by itself and all together', async () => {
+  const pod = await runPod(server, await server.importBusybox());
+  const containerPhases = ['plan', 'message', 'clone', 'mounts', 'process', 'exec', 'commit'];
+  const execPhases = ['plan', 'message', 'clone', 'process', 'exec'];
+  const key = (kind: string, phase: string) =>
+    `coracle_launch_phase_seconds_count{kind="${kind}",phase="${phase}"}`;
+  const before = await scrape();
+  const containerId = await pod.run(['sleep', '1000']);
+  await assert.rejects(pod.run(['/no/such/program']));
+  await server.client.execSync({ containerId, cmd: ['true'], timeout: 10n });
+  const now = await scrape();
+  const grown = (kind: string, phase: string) =>
+    (now.get(key(kind, phase)) ?? 0) - (before.get(key(kind, phase)) ?? 0);
+  for (const phase of containerPhases) assert.equal(grown('container', phase), 1, phase);
+  for (const phase of execPhases) assert.equal(grown('exec', phase), 1, phase);
+  assert.equal(now.get(key('exec', 'mounts')), 0);
+
+  const { info } = await server.client.containerStatus({ containerId, verbose: true });
+  const { launchSeconds } = JSON.parse(info.info ?? '{}') as {
+    launchSeconds: Record<string, number>;
+  };
+  for (const phase of containerPhases) {
+    assert.ok((launchSeconds[phase] ?? -1) >= 0, `${phase}: ${launchSeconds[phase]}`);
+  }
+  await server.client.removePodSandbox({ podSandboxId: pod.id });
+});
+
 test('there is nothing but metrics, and only to be read', async () => {
   assert.equal((await fetch(`${base}/`)).status, 404);
   assert.equal((await fetch(`${base}/metrics`, { method: 'POST' })).status, 405);

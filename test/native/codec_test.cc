@@ -37,6 +37,24 @@ TEST_CASE("a message that is cut at any byte is refused and reads no byte too fa
   CHECK_FALSE(decode(view(bytes), back));
 }
 
+TEST_CASE("fields that came later may be missing as a whole, and stay what they are") {
+  StartReply reply;
+  reply.started_at = 5;
+  reply.exec_ns = 7;
+  auto bytes = encoded(reply);
+  StartReply back;
+  REQUIRE(decode(view(bytes), back));
+  CHECK(back.exec_ns == 7);
+  bytes.resize(sizeof(reply.started_at));
+  StartReply older;
+  REQUIRE(decode(view(bytes), older));
+  CHECK(older.started_at == 5);
+  CHECK(older.exec_ns == 0);
+  bytes.push_back(1);
+  StartReply torn;
+  CHECK_FALSE(decode(view(bytes), torn));
+}
+
 TEST_CASE("a string must end in NUL and hold no other") {
   auto bytes = strings({"abc"});
   auto inner = bytes, unended = bytes;
