@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, openSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { criClient } from '../../src/cri/client.ts';
+import { answering } from './answering.ts';
 import { writeCniConfig } from './cni-config.ts';
-import { answering } from './coracle-server.ts';
 import type { CriServer } from './cri.ts';
 import { type Host, IMAGE, PAUSE_IMAGE } from './host.ts';
 import { pidsOf } from './proc.ts';
@@ -47,7 +47,7 @@ export async function containerdServer(
     }
   };
   try {
-    await answering(client, child);
+    await answering(client, socket, child);
     for (const archive of [host.archive, host.pauseArchive]) {
       await runProgram(ctr, ['-a', socket, '-n', 'k8s.io', 'images', 'import', archive]);
     }
@@ -64,7 +64,7 @@ export async function containerdServer(
       end,
       begin: async () => {
         child = launch(containerd, config, dir);
-        await answering(client, child);
+        await answering(client, socket, child);
       },
       [Symbol.asyncDispose]: close,
     };
@@ -90,7 +90,11 @@ function launch(containerd: string, config: string, dir: string): ChildProcess {
   const log = openSync(join(dir, 'log'), 'a');
   // It looks for its shim there.
   const PATH = [dirname(containerd), '/usr/sbin:/usr/bin:/sbin:/bin'].join(':');
-  return spawn(containerd, ['-c', config], { stdio: ['ignore', log, log], env: { PATH } });
+  try {
+    return spawn(containerd, ['-c', config], { stdio: ['ignore', log, log], env: { PATH } });
+  } finally {
+    closeSync(log);
+  }
 }
 
 function settings(dir: string, socket: string, binary: string, cniBin: string, conf: string) {

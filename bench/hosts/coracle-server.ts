@@ -2,17 +2,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type CriClient, criClient } from '../../src/cri/client.ts';
 import { OURS } from '../outcome.ts';
+import { answering } from './answering.ts';
 import { writeCniConfig } from './cni-config.ts';
 import type { CriNetwork, CriServer } from './cri.ts';
 import type { Host } from './host.ts';
 import { pidsOf } from './proc.ts';
 
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
-const START_TIMEOUT = 30_000; // ms
 
 export interface CoracleServer extends CriServer {
   /** Where `/metrics` is. */
@@ -36,7 +35,7 @@ export async function coracleServer(host: Host, network: CriNetwork): Promise<Co
   let child = launch(args);
   const client = criClient(socket);
   try {
-    await answering(client, child);
+    await answering(client, socket, child);
     await client.importImage({ path: host.layout });
   } catch (error) {
     client.close();
@@ -55,7 +54,7 @@ export async function coracleServer(host: Host, network: CriNetwork): Promise<Co
     end: () => end(child),
     begin: async () => {
       child = launch(args);
-      await answering(client, child);
+      await answering(client, socket, child);
     },
     [Symbol.asyncDispose]: async () => {
       try {
@@ -78,19 +77,6 @@ async function end(child: ChildProcess): Promise<void> {
   const ended = once(child, 'exit');
   child.kill('SIGTERM');
   await ended;
-}
-
-/** Asks until the server answers, every 5 ms. */
-export async function answering(client: CriClient, child: ChildProcess): Promise<void> {
-  for (const end = Date.now() + START_TIMEOUT; ; await sleep(5)) {
-    if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`);
-    try {
-      await client.version({ version: 'v1' }, { deadlineMs: 5000 });
-      return;
-    } catch (error) {
-      if (Date.now() > end) throw error;
-    }
-  }
 }
 
 /** By their command lines: "coracle-monitor", the pod's id. */
