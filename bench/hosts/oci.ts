@@ -1,14 +1,16 @@
-import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../src/errors.ts';
 import { type Spec, specJson } from '../../src/spec/oci.ts';
-import { type Contestant, millisecondsSince, type Phases } from '../stats.ts';
+import { type Contestant, millisecondsSince, type Phases, timed } from '../stats.ts';
 import type { Embedded } from './embedded.ts';
 import type { Host } from './host.ts';
 import { runProgram } from './run-program.ts';
 import { millisecondsBetween, type Stamps } from './stamps.ts';
 
 const CGROUP = 'coracle-bench';
+const DELETE_TIMEOUT = 10_000; // ms
 
 export interface OciPeers extends AsyncDisposable {
   contestants: Contestant[];
@@ -33,9 +35,12 @@ export async function ociPeers(host: Host, embedded: Embedded, stamps: Stamps): 
     contestants: [],
     notes: [],
     [Symbol.asyncDispose]: async () => {
-      for (const path of mounted) await runProgram('umount', [path]);
-      removeCgroups();
-      await model.remove();
+      try {
+        for (const path of mounted) await runProgram('umount', [path]);
+        removeCgroups();
+      } finally {
+        await model.remove();
+      }
     },
   };
   try {
@@ -53,10 +58,10 @@ export async function ociPeers(host: Host, embedded: Embedded, stamps: Stamps): 
       const layers = record.layers.map((layer) => join(ctx.options.root, layer));
       mounted.push(await mountRootfs(bundle, layers));
       const state = host.scratch(`${name}-state`);
-      const peer = { name, once: lives(binary, state, bundle, stamps) };
+      const once = lives(binary, state, bundle, stamps);
       try {
-        await peer.once();
-        peers.contestants.push(peer);
+        await once();
+        peers.contestants.push({ name, once });
       } catch (error) {
         peers.notes.push(`${name} is left out: ${messageOf(error)}.`);
       }
@@ -80,9 +85,9 @@ async function mountRootfs(bundle: string, layers: string[]): Promise<string> {
 
 /** The parent of theirs, which they leave, of each hierarchy or of cgroup v2 alone. */
 function removeCgroups(): void {
-  const root = '/sys/fs/cgroup';
-  for (const hierarchy of ['.', ...readdirSync(root)]) {
-    const dir = join(root, hierarchy, CGROUP);
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
+  for (const [, mountPoint = ''] of mounts.matchAll(/^(?:\S+ ){4}(\S+) .* - cgroup2? /gm)) {
+    const dir = join(mountPoint, CGROUP);
     if (existsSync(dir)) rmdirSync(dir);
   }
 }
@@ -105,38 +110,50 @@ function bundleSpec(spec: Spec, podPid: number, name: string): Spec {
 /** One container by `run`, and one by `create`, `start` and `delete`. */
 function lives(binary: string, state: string, bundle: string, stamps: Stamps) {
   let count = 0;
-  return async (): Promise<Phases> => {
-    count += 1;
-    const runtime = (...args: string[]) => runProgram(binary, ['--root', state, ...args]);
+  const runtime = (...args: string[]) => runProgram(binary, ['--root', state, ...args]);
+  const run = async (id: string): Promise<Phases> => {
     const before = process.hrtime.bigint();
-    await runtime('run', '--bundle', bundle, `run-${count}`);
+    await runtime('run', '--bundle', bundle, id);
     const total = millisecondsSince(before);
     const first = millisecondsBetween(before, stamps.take());
-    const id = `create-${count}`;
+    return { 'create + start + exit': total, 'create + start → first instruction': first };
+  };
+  const createAndStart = async (id: string): Promise<Phases> => {
     // A container keeps the descriptors that `create` has; its end is not waited for.
     const quiet = ['-c', 'exec "$@" </dev/null >/dev/null 2>&1', 'sh', binary, '--root', state];
     await runProgram('/bin/sh', [...quiet, 'create', '--bundle', bundle, id]);
-    const start = process.hrtime.bigint();
+    const begin = process.hrtime.bigint();
     await runtime('start', id);
-    const started = millisecondsSince(start);
-    await gone(runtime, id);
+    const start = millisecondsSince(begin);
+    const remove = await gone(runtime, id);
     return {
-      'create + start + exit': total,
-      'create + start → first instruction': first,
-      start: started,
-      'start → first instruction': millisecondsBetween(start, stamps.take()),
+      start,
+      remove,
+      'start → first instruction': millisecondsBetween(begin, stamps.take()),
     };
+  };
+  return async (): Promise<Phases> => {
+    count += 1;
+    const ids: [string, string] = [`run-${count}`, `create-${count}`];
+    try {
+      return { ...(await run(ids[0])), ...(await createAndStart(ids[1])) };
+    } catch (error) {
+      for (const id of ids) await runtime('delete', '--force', id).catch(() => {});
+      throw error;
+    }
   };
 }
 
-/** Both delete a container that has ended, and refuse one that runs. */
-async function gone(runtime: (...args: string[]) => Promise<string>, id: string): Promise<void> {
-  for (let left = 50; ; left -= 1) {
+/**
+ * Both delete a container that has ended, and refuse one that runs. Returns what the delete took that
+ * was not refused, ms.
+ */
+async function gone(runtime: (...args: string[]) => Promise<string>, id: string): Promise<number> {
+  for (const end = Date.now() + DELETE_TIMEOUT; ; await sleep(2)) {
     try {
-      await runtime('delete', id);
-      return;
+      return (await timed(() => runtime('delete', id)))[0];
     } catch (error) {
-      if (left === 0) throw error;
+      if (Date.now() > end) throw error;
     }
   }
 }
