@@ -33,4 +33,5 @@ export function bridge(dir: string, number: number) {
   };
 }
 
-const portmap = { type: 'portmap', capabilities: { portMappings: true } };
+/** The plugin of host ports; of pods that have none it only passes on what it is given. */
+export const portmap = { type: 'portmap', capabilities: { portMappings: true } };
