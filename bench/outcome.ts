@@ -1,6 +1,6 @@
 import { type SeriesMap, type Summary, summarise } from './stats.ts';
 
-export type Unit = 'ms' | 'MB/s' | 'CPU ms/MB' | 'KiB' | '% of a core';
+export type Unit = 'ms' | 'MB/s' | 'CPU ms' | 'CPU ms/MB' | 'KiB' | '% of a core' | 'a second';
 
 /** One thing measured of one contestant. */
 export interface Row {
