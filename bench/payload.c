@@ -4,7 +4,9 @@
  *
  *     payload                      waits for a signal that kills it
  *     payload stamp FILE [MS]      sleeps MS, writes the time in ns to FILE, ends
- *     payload flood LENGTH BYTES   writes BYTES in lines of LENGTH bytes to stdout, ends
+ *     payload flood LENGTH BYTES [MS BEGIN END]
+ *                                  sleeps MS, writes the time to BEGIN, then BYTES in lines of LENGTH
+ *                                  bytes to stdout, the time to END, ends
  */
 #include <sys/syscall.h>
 
@@ -79,26 +81,31 @@ static long flood(long length, long bytes) {
   return 0;
 }
 
+static void pause_for(long ms) {
+  struct timespec64 pause = {ms / 1000, ms % 1000 * 1000000L};
+  sys(SYS_nanosleep, (long)&pause, 0, 0, 0);
+}
+
 __attribute__((used)) void begin(long* stack) {
   long now = monotonic();
   long argc = stack[0];
   char** argv = (char**)(stack + 1);
   long result = 0;
   if (argc >= 4 && argv[1][0] == 'f') {
-    result = flood(number_of(argv[2]), number_of(argv[3]));
+    if (argc >= 7) {
+      pause_for(number_of(argv[4]));
+      result = stamp(argv[5], monotonic());
+    }
+    if (result == 0) result = flood(number_of(argv[2]), number_of(argv[3]));
+    if (result == 0 && argc >= 7) result = stamp(argv[6], monotonic());
   } else if (argc >= 3) {
     if (argc >= 4) {
-      long ms = number_of(argv[3]);
-      struct timespec64 pause = {ms / 1000, ms % 1000 * 1000000L};
-      sys(SYS_nanosleep, (long)&pause, 0, 0, 0);
+      pause_for(number_of(argv[3]));
       now = monotonic();
     }
     result = stamp(argv[2], now);
   } else {
-    for (;;) {
-      struct timespec64 day = {86400, 0};
-      sys(SYS_nanosleep, (long)&day, 0, 0, 0);
-    }
+    for (;;) pause_for(86400000);
   }
   sys(SYS_exit_group, result, 0, 0, 0);
 }

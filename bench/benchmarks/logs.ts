@@ -13,6 +13,7 @@ import {
 } from '../hosts/cri.ts';
 import { PAYLOAD } from '../hosts/host.ts';
 import { cpuOf } from '../hosts/proc.ts';
+import { millisecondsBetween, Stamps } from '../hosts/stamps.ts';
 import { OURS, rowsOf } from '../outcome.ts';
 import { addTo, type Contestant, interleave, type SeriesMap, timed } from '../stats.ts';
 
@@ -23,6 +24,8 @@ const LOUD = 'ExecSync beside a container that floods its log';
 
 /** Peers write so much less, to be done in time. */
 const PEERS_SHARE = 1 / 8;
+/** How long a container waits before it writes, so that its launch is over by then. */
+const LAUNCH = 300; // ms
 
 const named = (length: number) =>
   `${length % 1024 === 0 ? `${length / 1024} KiB` : `${length} B`} lines`;
@@ -32,25 +35,27 @@ export const logs: Benchmark = {
   title: 'Logs',
   about:
     'A container writes lines as fast as it can; its log is a file in CRI framing. Bytes are those ' +
-    'that it wrote. CPU is that of server and monitor, or shim. Then the same, while another ' +
-    'container of the pod is probed with ExecSync.',
+    'that it wrote, time is from its first line until its end is told, which is when its log is whole. ' +
+    'CPU is that of server and monitor, or shim, meanwhile. Then another container of the pod is ' +
+    'probed with ExecSync, without and with one that writes all the time.',
   run: async (request) => {
     const rounds = roundsOf(request, { full: 5, quick: 2, smallest: 1 });
     const bytes = { full: 256, quick: 32, smallest: 1 }[request.size] * 1e6;
     const probes = { full: 100, quick: 10, smallest: 1 }[request.size];
     await using opened = await openCriServers(request.host, 'host');
+    const stamps = new Stamps(request.host.scratch('stamps'));
     const speeds: Contestant[] = [];
     const cpu: SeriesMap = new Map();
     const latency: SeriesMap = new Map();
     const pods: LoggingPod[] = [];
     for (const server of opened.servers) {
-      const pod = await openPod(server, request.host.scratch('logs'));
-      pods.push(pod);
       const mine = server.name === OURS ? bytes : bytes * PEERS_SHARE;
+      const pod = await openPod(server, request.host.scratch('logs'), stamps, mine);
+      pods.push(pod);
       const once = async () => {
         const speed: Record<string, number> = {};
         for (const length of LINES) {
-          const result = await flood(pod, length, mine);
+          const result = await flood(pod, length);
           speed[named(length)] = result.speed;
           addTo(cpu, server.name, { [named(length)]: result.cpu });
         }
@@ -60,7 +65,7 @@ export const logs: Benchmark = {
     }
     const speed = await interleave(speeds, rounds, 0);
     for (const pod of pods) {
-      await neighbour(pod, probes, bytes * PEERS_SHARE, latency);
+      await neighbour(pod, probes, latency);
       await removePod(pod.server.client, pod.id);
     }
     const whats = LINES.map(named);
@@ -94,49 +99,61 @@ interface LoggingPod {
   id: string;
   config: ReturnType<typeof podConfig>;
   dir: string;
+  stamps: Stamps;
+  /** What a container of it writes. */
+  bytes: number;
   count: number;
 }
 
-async function openPod(server: CriServer, dir: string): Promise<LoggingPod> {
+async function openPod(
+  server: CriServer,
+  dir: string,
+  stamps: Stamps,
+  bytes: number,
+): Promise<LoggingPod> {
   const config = podConfig('logs', 0, 'host', dir);
-  return { server, id: await runPod(server.client, config), config, dir, count: 0 };
+  const id = await runPod(server.client, config);
+  return { server, id, config, dir, stamps, bytes, count: 0 };
 }
 
-/** Begins to write; `done` resolves when the log is whole, `remove` takes all away. */
-async function start(pod: LoggingPod, length: number, bytes: number) {
+/** Starts one that writes; `done` resolves when the log is whole, `remove` takes all away. */
+async function start(pod: LoggingPod, command: string[]) {
   pod.count += 1;
   const { client } = pod.server;
   const logPath = `${pod.count}.log`;
-  const command = [PAYLOAD, 'flood', String(length), String(bytes)];
-  const config = containerConfig(`logs-${pod.count}`, command, { logPath });
+  const more = { logPath, mounts: [pod.stamps.mount] };
+  const config = containerConfig(`logs-${pod.count}`, command, more);
   const containerId = await runContainer(client, pod.id, pod.config, config);
   return {
-    // Asking takes CPU time, too.
-    done: () => exited(client, containerId, 10),
+    done: () => exited(client, containerId),
     remove: async () => {
       const { size } = statSync(join(pod.dir, logPath));
       await client.removeContainer({ containerId });
       rmSync(join(pod.dir, logPath));
-      if (size < bytes) throw new Error(`${pod.server.name}: a log of ${size} bytes, not ${bytes}`);
+      if (size < pod.bytes) {
+        throw new Error(`${pod.server.name}: a log of ${size} bytes, not ${pod.bytes}`);
+      }
     },
   };
 }
 
-async function flood(pod: LoggingPod, length: number, bytes: number) {
-  const pids = [pod.server.pid, ...(await pod.server.helpers())];
+async function flood(pod: LoggingPod, length: number) {
+  const { server, stamps, bytes } = pod;
+  const pids = [server.pid, ...(await server.helpers())];
+  const log = await start(pod, stamps.flood(length, bytes, LAUNCH));
+  await stamps.flooding('begun');
   const before = cpuOf(pids).own;
-  const [ms, log] = await timed(async () => {
-    const begun = await start(pod, length, bytes);
-    await begun.done();
-    return begun;
-  });
+  // To ask a server takes its CPU time: only once its answer may be yes.
+  await stamps.flooding('over');
+  await log.done();
+  const now = process.hrtime.bigint();
   const cpu = (cpuOf(pids).own - before) / (bytes / 1e6);
   await log.remove();
-  return { speed: bytes / 1e3 / ms, cpu };
+  return { speed: bytes / 1e3 / millisecondsBetween(stamps.take(), now), cpu };
 }
 
 /** Probes beside a container that waits, then beside one that writes all the time. */
-async function neighbour(pod: LoggingPod, probes: number, bytes: number, latency: SeriesMap) {
+async function neighbour(pod: LoggingPod, probes: number, latency: SeriesMap) {
   const { client, name } = pod.server;
   const containerId = await runContainer(client, pod.id, pod.config, containerConfig('neighbour'));
   const probe = async (what: string) => {
@@ -147,12 +164,17 @@ async function neighbour(pod: LoggingPod, probes: number, bytes: number, latency
   let going = true;
   const writing = (async () => {
     while (going) {
-      const log = await start(pod, 100, bytes);
+      const log = await start(pod, [PAYLOAD, 'flood', '100', String(pod.bytes)]);
       await log.done();
       await log.remove();
     }
   })();
-  for (let count = 0; count < probes; count += 1) await probe(LOUD);
-  going = false;
-  await writing;
+  // Told below.
+  writing.catch(() => {});
+  try {
+    for (let count = 0; count < probes; count += 1) await probe(LOUD);
+  } finally {
+    going = false;
+    await writing;
+  }
 }
