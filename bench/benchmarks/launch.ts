@@ -11,7 +11,8 @@ export const launch: Benchmark = {
   title: 'One container in an existing pod',
   about:
     'By the embedding API: create, start, first instruction, end, removal. The OCI runtimes get the ' +
-    'spec that Coracle made and a root file system that is mounted already; podman makes its own.',
+    'spec that Coracle made and a root file system that is mounted already, which Coracle mounts each ' +
+    'time; podman makes all of its own.',
   run: async (request) => {
     const { host } = request;
     const rounds = roundsOf(request, { full: 60, quick: 15, smallest: 1 });

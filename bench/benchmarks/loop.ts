@@ -3,13 +3,19 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Benchmark } from '../benchmark.ts';
 import type { Host } from '../hosts/host.ts';
-import { OURS, type Row, row } from '../outcome.ts';
+import { OURS, rowsOf } from '../outcome.ts';
+import { addTo, interleave, type SeriesMap, summarise } from '../stats.ts';
 
 const EMBEDDER = fileURLToPath(new URL('../hosts/embedder.ts', import.meta.url));
 
 /** Launches a second. */
 const RATE = 100;
 const SPAWN = 'child_process.spawn of /bin/true';
+const KINDS = [
+  [OURS, 'launch'],
+  [SPAWN, 'spawn'],
+] as const;
+const ADDED = 'delay added, p99';
 
 /** What hosts/embedder.ts prints, ms. */
 export interface LoopDelays {
@@ -30,38 +36,33 @@ export const loop: Benchmark = {
     `while it launches ${RATE} containers a second, each to its end and removal. "${SPAWN}" is what ` +
     'Node.js itself does to start a program, which wrappers of command-line tools do for each call.',
   run: async ({ host, size }) => {
-    const seconds = { full: 20, quick: 4, smallest: 0.3 }[size];
+    const rounds = { full: 3, quick: 1, smallest: 1 }[size];
+    const seconds = { full: 7, quick: 4, smallest: 0.3 }[size];
     const megabytes = { full: 1000, quick: 1000, smallest: 50 }[size];
-    const rows: Row[] = [];
+    const series: SeriesMap = new Map();
     const notes: string[] = [];
-    for (const [who, kind] of [
-      [OURS, 'launch'],
-      [SPAWN, 'spawn'],
-    ] as const) {
-      const found = await embedder(host, kind, seconds, megabytes);
-      const p99 = (values: number[]) =>
-        [...values].sort((a, b) => a - b)[Math.floor(values.length * 0.99)] ?? 0;
-      rows.push(
-        row(who, 'delay, quiet', 'ms', ...found.quiet),
-        row(who, 'delay, launching', 'ms', ...found.launching),
-        row(who, 'delay added, p99', 'ms', Math.max(0, p99(found.launching) - p99(found.quiet))),
-      );
-      if (found.launches === 0) throw new Error(`${who}: ${found.failures[0]}`);
-      const [failure] = found.failures;
-      if (failure) notes.push(`${who}: ${found.failures.length} launches failed: ${failure}.`);
-      notes.push(`${who}: ${found.launches} launches, ${found.rate.toFixed(0)} a second.`);
-    }
+    const contestants = KINDS.map(([name, kind]) => ({
+      name,
+      once: async () => {
+        const found = await embedder(host, kind, seconds, megabytes);
+        const [failure] = found.failures;
+        if (found.launches === 0) throw new Error(`${name}: ${failure}`);
+        if (failure) notes.push(`${name}: ${found.failures.length} launches failed: ${failure}.`);
+        for (const ms of found.quiet) addTo(series, name, { 'delay, quiet': ms });
+        for (const ms of found.launching) addTo(series, name, { 'delay, launching': ms });
+        const added = summarise(found.launching).p99 - summarise(found.quiet).p99;
+        addTo(series, name, { [ADDED]: Math.max(0, added) });
+        return { launches: found.rate };
+      },
+    }));
+    const rates = await interleave(contestants, rounds, 0);
     return {
-      rows,
-      charts: [
-        {
-          kind: 'bars',
-          title: 'Delay added by launches, p99',
-          unit: 'ms',
-          whats: ['delay added, p99'],
-        },
+      rows: [
+        ...rowsOf(series, 'ms'),
+        ...rowsOf(rates, 'a second').map((each) => ({ ...each, moreIsBetter: true })),
       ],
-      notes: [`${megabytes} MB; ${seconds} s each.`, ...notes],
+      charts: [{ kind: 'bars', title: 'Delay added by launches, p99', unit: 'ms', whats: [ADDED] }],
+      notes: [`${megabytes} MB; ${rounds} × ${seconds} s each, quiet and launching.`, ...notes],
     };
   },
 };

@@ -11,7 +11,7 @@ import {
   runPod,
 } from '../hosts/cri.ts';
 import { rowsOf } from '../outcome.ts';
-import { addTo, type SeriesMap, timed } from '../stats.ts';
+import { addTo, type Contestant, interleave, type SeriesMap, timed } from '../stats.ts';
 
 const CHURN = fileURLToPath(new URL('../hosts/churn.ts', import.meta.url));
 const CLIENTS = 8;
@@ -25,17 +25,32 @@ export const status: Benchmark = {
     'one after another, in a process of their own.',
   run: async ({ host, size, rounds }) => {
     const containers = { full: 1000, quick: 200, smallest: 10 }[size];
-    const samples = rounds ?? { full: 1000, quick: 100, smallest: 2 }[size];
+    const spells = { full: 4, quick: 2, smallest: 1 }[size];
+    const samples = rounds ?? { full: 250, quick: 50, smallest: 2 }[size];
     await using opened = await openCriServers(host, 'host');
     const series: SeriesMap = new Map();
-    for (const server of opened.servers) await measure(server, containers, samples, series);
+    const contestants: Contestant[] = [];
+    const everywhere: { server: CriServer; pods: string[] }[] = [];
+    for (const server of opened.servers) {
+      const { pods, ids } = await fill(server, containers);
+      everywhere.push({ server, pods });
+      const once = async () => {
+        await measure(server, pods, ids, samples, series);
+        return {};
+      };
+      contestants.push({ name: server.name, once });
+    }
+    await interleave(contestants, spells, 0);
+    for (const { server, pods } of everywhere) {
+      for (const pod of pods) await removePod(server.client, pod);
+    }
     const whats = [list(containers), one(containers)];
     return {
       rows: rowsOf(series, 'ms'),
       charts: [{ kind: 'bars', title: `With ${containers} containers`, unit: 'ms', whats }],
       notes: [
-        `${containers} containers in ${PODS} pods; ${samples} calls of each kind. One server after ` +
-          'another: each has the machine for itself.',
+        `${containers} containers in ${PODS} pods; ${spells} × ${samples} calls of each kind, while ` +
+          'the clients ask the same server, and the others have nothing to do.',
         ...opened.notes,
       ],
     };
@@ -45,13 +60,8 @@ export const status: Benchmark = {
 const list = (containers: number) => `ListContainers, ${containers} containers`;
 const one = (containers: number) => `ContainerStatus, ${containers} containers`;
 
-async function measure(
-  server: CriServer,
-  containers: number,
-  samples: number,
-  series: SeriesMap,
-): Promise<void> {
-  const { client, name } = server;
+/** Makes pods and containers that are never started. */
+async function fill({ client }: CriServer, containers: number) {
   const pods: string[] = [];
   const ids: string[] = [];
   for (let index = 0; index < PODS; index += 1) {
@@ -64,6 +74,17 @@ async function measure(
       ids.push(containerId);
     }
   }
+  return { pods, ids };
+}
+
+async function measure(
+  server: CriServer,
+  pods: string[],
+  ids: string[],
+  samples: number,
+  series: SeriesMap,
+): Promise<void> {
+  const { client, name } = server;
   const churn = spawn(
     process.execPath,
     ['--import', 'tsx', CHURN, server.socket, String(CLIENTS), ...pods],
@@ -73,11 +94,11 @@ async function measure(
     await begun(churn);
     for (let count = 0; count < samples; count += 1) {
       const [all, { containers: found }] = await timed(() => client.listContainers());
-      if (found.length < containers) throw new Error(`${found.length} containers listed`);
-      addTo(series, name, { [list(containers)]: all });
+      if (found.length < ids.length) throw new Error(`${found.length} containers listed`);
+      addTo(series, name, { [list(ids.length)]: all });
       const containerId = ids[count % ids.length] ?? '';
       const [ms] = await timed(() => client.containerStatus({ containerId }));
-      addTo(series, name, { [one(containers)]: ms });
+      addTo(series, name, { [one(ids.length)]: ms });
     }
   } finally {
     if (churn.exitCode === null && churn.signalCode === null) {
@@ -86,7 +107,6 @@ async function measure(
       await ended;
     }
   }
-  for (const pod of pods) await removePod(client, pod);
 }
 
 /** It says so when every client has made and removed a container. */

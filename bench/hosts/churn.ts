@@ -3,6 +3,8 @@ import { criClient } from '../../src/cri/client.ts';
 import { containerConfig, podConfig } from './cri.ts';
 
 const [, , socket = '', clients = '1', ...pods] = process.argv;
+/** Of this process: the names of containers that an earlier one made may still be taken. */
+const prefix = `churn-${process.pid}`;
 let going = true;
 process.on('SIGTERM', () => {
   going = false;
@@ -15,7 +17,7 @@ async function churn(number: number): Promise<void> {
   const podSandboxId = pods[index] ?? '';
   const sandboxConfig = podConfig('status', index, 'host');
   for (let count = 0; going; count += 1) {
-    const config = containerConfig(`churn-${number}-${count}`);
+    const config = containerConfig(`${prefix}-${number}-${count}`);
     const { containerId } = await client.createContainer({ podSandboxId, sandboxConfig, config });
     await client.removeContainer({ containerId });
     if (count === 0) begun += 1;
