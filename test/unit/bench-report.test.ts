@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Row, row } from '../../bench/outcome.ts';
-import { PHASES, readPhases } from '../../bench/phases.ts';
+import { readPhases } from '../../bench/phases.ts';
 import { verdicts } from '../../bench/report/budgets.ts';
 import { figure } from '../../bench/report/format.ts';
 import type { Results } from '../../bench/report/results.ts';
 import { barChart, lineChart } from '../../bench/report/svg.ts';
 import { interleave, summarise } from '../../bench/stats.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
+import { LaunchPhases } from '../../src/runtime/launch-phases.ts';
 
 function resultsOf(rows: Record<string, Row[]>): Results {
   const benchmarks = Object.entries(rows).map(([name, own]) => ({
@@ -119,17 +120,18 @@ test('charts are well-formed whatever the names are', () => {
 });
 
 test('phases are read from the metrics of a server', () => {
+  const launches = new LaunchPhases();
+  for (let count = 0; count < 99; count += 1) launches.observe('container', { clone: 0.0004 });
+  launches.observe('container', { clone: 0.2 });
+  launches.observe('exec', { clone: 20 });
   const metrics = new Metrics();
-  const histogram = metrics.histogram(PHASES, 'What parts of launches take.');
-  for (let count = 0; count < 99; count += 1) histogram.observe(0.0004, { phase: 'clone' });
-  histogram.observe(0.2, { phase: 'clone' });
-  histogram.observe(0.003, { phase: 'exec' });
+  metrics.readHistogram('coracle_launch_phase_seconds', 'help', () => launches.histogram);
   const phases = readPhases(metrics.text());
   assert.deepEqual(
-    phases.map(({ phase, count, median, p99 }) => [phase, count, median, p99]),
+    phases.map(({ kind, phase, count, median, p99 }) => [kind, phase, count, median, p99]),
     [
-      ['clone', 100, 0.0005, 0.0005],
-      ['exec', 1, 0.005, 0.005],
+      ['container', 'clone', 100, 0.0005, 0.0005],
+      ['exec', 'clone', 1, Infinity, Infinity],
     ],
   );
   assert.ok(Math.abs((phases[0]?.mean ?? 0) - 0.002396) < 1e-9);
