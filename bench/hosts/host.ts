@@ -8,12 +8,12 @@ import { makeBusyboxLayout, tarLayout } from '../../scripts/busybox-image.mjs';
 export const IMAGE = 'bench.local/busybox:1';
 export const PAUSE_IMAGE = 'bench.local/pause:1';
 
-/** Where distributions and projects install them; the variable names another one. */
+/** Where distributions and projects install them; a variable names another one, or "none". */
 const PLACES = {
-  crun: [process.env.CRUN, '/usr/bin/crun', '/usr/local/bin/crun'],
-  runc: [process.env.RUNC, '/usr/sbin/runc', '/usr/bin/runc', '/usr/local/sbin/runc'],
-  containerd: [process.env.CONTAINERD, '/usr/bin/containerd', '/usr/local/bin/containerd'],
-  podman: [process.env.PODMAN, '/usr/bin/podman', '/usr/local/bin/podman'],
+  crun: ['/usr/bin/crun', '/usr/local/bin/crun'],
+  runc: ['/usr/sbin/runc', '/usr/bin/runc', '/usr/local/sbin/runc'],
+  containerd: ['/usr/bin/containerd', '/usr/local/bin/containerd'],
+  podman: ['/usr/bin/podman', '/usr/local/bin/podman'],
 } as const;
 export type PeerName = keyof typeof PLACES;
 
@@ -74,10 +74,11 @@ export function openHost(): Host {
 }
 
 export function findPeers(): Partial<Record<PeerName, string>> {
-  const found = Object.entries(PLACES).map(([name, places]) => [
-    name,
-    places.find((path) => path !== undefined && existsSync(path)),
-  ]);
+  const found = Object.entries(PLACES).map(([name, places]) => {
+    const named = process.env[name.toUpperCase()];
+    const path = (named ? [named] : places).find((each) => existsSync(each));
+    return [name, path] as const;
+  });
   return Object.fromEntries(found.filter(([, path]) => path !== undefined));
 }
 

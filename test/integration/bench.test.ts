@@ -64,7 +64,7 @@ test('every benchmark runs, is reported, and leaves nothing', async (t) => {
   const args = ['--mount', '--net', 'sh', 'scripts/bench-inside.sh'];
   args.push(process.execPath, '--import', 'tsx', ...bench);
   // containerd, where it is installed, takes longer than all else.
-  const env = { ...process.env, CONTAINERD: '/nonexistent', PODMAN: '/nonexistent' };
+  const env = { ...process.env, CONTAINERD: 'none', PODMAN: 'none' };
   const run = spawnSync('unshare', args, { cwd: PACKAGE, encoding: 'utf8', env, timeout: TIMEOUT });
   assert.equal(run.status, 0, run.stderr);
 
