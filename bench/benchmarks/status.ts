@@ -25,7 +25,7 @@ export const status: Benchmark = {
     'one after another, in a process of their own.',
   run: async ({ host, size, rounds }) => {
     const containers = { full: 1000, quick: 200, smallest: 10 }[size];
-    const spells = { full: 4, quick: 2, smallest: 1 }[size];
+    const spells = { full: 3, quick: 2, smallest: 1 }[size];
     const samples = rounds ?? { full: 250, quick: 50, smallest: 2 }[size];
     await using opened = await openCriServers(host, 'host');
     const series: SeriesMap = new Map();

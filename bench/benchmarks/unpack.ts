@@ -40,7 +40,7 @@ export const unpack: Benchmark = {
     'GNU tar and `ctr snapshots unpack`. Time includes syncfs(2): an unpacked layer that a power ' +
     'failure takes away is none.',
   run: async (request) => {
-    const rounds = roundsOf(request, { full: 7, quick: 2, smallest: 1 });
+    const rounds = roundsOf(request, { full: 5, quick: 2, smallest: 1 });
     const { dir = defaultDirectory(), size } = request;
     const scratch = mkdtempSync(join(dir, 'coracle-unpack-'));
     try {
