@@ -12,6 +12,8 @@ export interface LiveContainer {
    * the container was removed, or the runtime closed.
    */
   readonly exited: Deferred<void>;
+  /** A stop has broken off a start that hung: it is not to launch once more. */
+  brokenOff: boolean;
   /** The removal in flight; settles, never rejects, when it is over. */
   removal: Promise<void> | undefined;
   /** The encoded plan, made at create; made again after a restart. */
@@ -32,6 +34,7 @@ export class LiveContainers {
       live = {
         starting: undefined,
         exited: deferred<void>(),
+        brokenOff: false,
         removal: undefined,
         plan: undefined,
         stopSignalSent: false,

@@ -1,6 +1,10 @@
 import { closeSync } from 'node:fs';
-import type { LaunchOptions, LaunchResult, PreparedPlan } from '../native/types.ts';
+import { isNativeError } from '../native/addon.ts';
+import type { LaunchOptions, LaunchResult, LogPath, PreparedPlan } from '../native/types.ts';
 import { type Exit, isConnectionLost, type PodMonitor } from './monitors.ts';
+
+/** Errors of a start that say that the process is not there, or not the one that is wanted. */
+const STALE = new Set(['ESTALE', 'ESRCH', 'ENOENT']);
 
 /**
  * One process under a pod's monitor: a container's init, or an exec.
@@ -11,9 +15,11 @@ export class Task {
   readonly id: string;
   readonly result: LaunchResult;
   readonly #monitor: PodMonitor;
+  readonly #plan: PreparedPlan;
 
-  private constructor(monitor: PodMonitor, id: string, result: LaunchResult) {
+  private constructor(monitor: PodMonitor, id: string, plan: PreparedPlan, result: LaunchResult) {
     this.#monitor = monitor;
+    this.#plan = plan;
     this.id = id;
     this.result = result;
   }
@@ -25,7 +31,7 @@ export class Task {
     plan: PreparedPlan,
     options: LaunchOptions,
   ): Promise<Task> {
-    return new Task(monitor, id, await monitor.connection.launch(plan, options));
+    return new Task(monitor, id, plan, await monitor.connection.launch(plan, options));
   }
 
   get pid(): number {
@@ -38,6 +44,22 @@ export class Task {
 
   start(): Promise<{ startedAt: bigint }> {
     return this.#monitor.connection.start(this.id);
+  }
+
+  /**
+   * Starts one that was launched as an embryo, with its log. Undefined where it is not what a
+   * launch would make now: it has died, or a mount source leads elsewhere. It is deleted then.
+   */
+  async wake(log: LogPath | undefined): Promise<{ startedAt: bigint } | undefined> {
+    const { sources = new Uint8Array() } = this.result;
+    try {
+      const embryo = { plan: this.#plan, sources, ...(log && { log }) };
+      return await this.#monitor.connection.start(this.id, embryo);
+    } catch (error) {
+      if (!isNativeError(error) || !(error.step === 'start' && STALE.has(error.code))) throw error;
+      await this.delete();
+      return undefined;
+    }
   }
 
   /** Takes over the pty master, the caller's to close: of a parked task, no output is missed. */
