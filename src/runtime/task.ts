@@ -3,8 +3,13 @@ import { isNativeError } from '../native/addon.ts';
 import type { LaunchOptions, LaunchResult, LogPath, PreparedPlan } from '../native/types.ts';
 import { type Exit, isConnectionLost, type PodMonitor } from './monitors.ts';
 
-/** Errors of a start that say that the process is not there, or not the one that is wanted. */
-const STALE = new Set(['ESTALE', 'ESRCH', 'ENOENT']);
+/** Whether a start failed because the process is not there any more, or is not the one wanted. */
+function isStale(error: unknown): boolean {
+  if (!isNativeError(error)) return false;
+  if (error.step === 'start') return ['ESTALE', 'ESRCH', 'ENOENT'].includes(error.code);
+  // It died between the wake and its program; why may have been long before.
+  return error.code === 'ECANCELED' && !isConnectionLost(error);
+}
 
 /**
  * One process under a pod's monitor: a container's init, or an exec.
@@ -56,7 +61,7 @@ export class Task {
       const embryo = { plan: this.#plan, sources, ...(log && { log }) };
       return await this.#monitor.connection.start(this.id, embryo);
     } catch (error) {
-      if (!isNativeError(error) || !(error.step === 'start' && STALE.has(error.code))) throw error;
+      if (!isStale(error)) throw error;
       await this.delete();
       return undefined;
     }

@@ -93,9 +93,9 @@ test('a start wakes the process that was launched ahead, with its log', async ()
   await assertClean();
 });
 
-test('a start that comes at once waits for the launch, and 20 at once for theirs', async () => {
+test('a start that comes at once waits for the launch, and 8 at once for theirs', async () => {
   await Promise.all(
-    Array.from({ length: 20 }, async (_, n) => {
+    Array.from({ length: 8 }, async (_, n) => {
       const id = await runtime.create(podId, { command: ['sh', '-c', `exit ${n}`] });
       makeEmbryo(runtime.ctx, id);
       if (n % 2 === 0) await new Promise(setImmediate);
@@ -250,7 +250,7 @@ test('RC-12: what an earlier server launched ahead is ended, and the start launc
 test('starts against stops and removals leave no process', async () => {
   const { ctx } = runtime;
   const outcomes = await Promise.all(
-    Array.from({ length: 24 }, async (_, n) => {
+    Array.from({ length: 12 }, async (_, n) => {
       const id = await runtime.create(podId, { command: ['sleep', '1000'] });
       makeEmbryo(ctx, id);
       if (n % 4 !== 0) await new Promise((resolve) => setTimeout(resolve, n % 4));
@@ -264,7 +264,7 @@ test('starts against stops and removals leave no process', async () => {
       return [start.status, other.status];
     }),
   );
-  assert.equal(outcomes.length, 24);
+  assert.equal(outcomes.length, 12);
   const entries = await ctx.monitors.get(podId).connection.state();
   assert.deepEqual(entries, []);
   await assertClean();
