@@ -39,6 +39,12 @@ export class Embryos {
     return this.#embryos.size;
   }
 
+  /** How many processes wait in a pod. */
+  waiting(monitor: PodMonitor): number {
+    return [...this.#embryos.values()].filter((each) => each.monitor === monitor && each.task)
+      .length;
+  }
+
   /** Whether one may be made for this container now. */
   accepts(id: string): boolean {
     return this.size < MOST && !this.#embryos.has(id) && !this.#endings.has(id);
