@@ -20,9 +20,15 @@ export class Task {
   readonly id: string;
   readonly result: LaunchResult;
   readonly #monitor: PodMonitor;
-  readonly #plan: PreparedPlan;
+  /** Of an embryo; others need it no more. */
+  readonly #plan: PreparedPlan | undefined;
 
-  private constructor(monitor: PodMonitor, id: string, plan: PreparedPlan, result: LaunchResult) {
+  private constructor(
+    monitor: PodMonitor,
+    id: string,
+    result: LaunchResult,
+    plan: PreparedPlan | undefined,
+  ) {
     this.#monitor = monitor;
     this.#plan = plan;
     this.id = id;
@@ -36,7 +42,8 @@ export class Task {
     plan: PreparedPlan,
     options: LaunchOptions,
   ): Promise<Task> {
-    return new Task(monitor, id, plan, await monitor.connection.launch(plan, options));
+    const result = await monitor.connection.launch(plan, options);
+    return new Task(monitor, id, result, options.embryo ? plan : undefined);
   }
 
   get pid(): number {
@@ -56,9 +63,11 @@ export class Task {
    * launch would make now: it has died, or a mount source leads elsewhere. It is deleted then.
    */
   async wake(log: LogPath | undefined): Promise<{ startedAt: bigint } | undefined> {
-    const { sources = new Uint8Array() } = this.result;
+    const plan = this.#plan;
+    const { sources } = this.result;
+    if (!plan || !sources) throw new Error(`${this.id} was not launched as an embryo`);
     try {
-      const embryo = { plan: this.#plan, sources, ...(log && { log }) };
+      const embryo = { plan, sources, ...(log && { log }) };
       return await this.#monitor.connection.start(this.id, embryo);
     } catch (error) {
       if (!isStale(error)) throw error;
