@@ -3,6 +3,7 @@ import type { LogPath } from '../native/types.ts';
 import { ended, stateOf } from '../store/container-status.ts';
 import type { Container } from '../store/containers.ts';
 import { killCgroup } from './cgroup/kill.ts';
+import { oomKillsOf } from './cgroup/oom.ts';
 import type { RuntimeContext } from './context.ts';
 import { deferred } from './deferred.ts';
 import { now } from './events.ts';
@@ -22,10 +23,11 @@ const START_ERROR_REASON = 'StartError';
  * Starts a created container.
  *
  * Marks it Starting, in memory; checks its sandbox (and PID target); takes the process that was
- * launched ahead, or launches it; arms the exit wait; opens its loggers; starts; persists pid and start time; only then hands the armed
- * wait to the exit monitor; announces. On any failure the task is killed and deleted and the
- * container is EXITED with code 128, reason StartError and the first error as its message; unless
- * it is the runtime that has gone, which leaves the start to its recovery.
+ * launched ahead, or launches it; arms the exit wait; opens its loggers; starts; persists pid and
+ * start time; only then hands the armed wait to the exit monitor; announces. On any failure the
+ * task is killed and deleted and the container is EXITED with code 128, reason StartError and the
+ * first error as its message; unless it is the runtime that has gone, which leaves the start to its
+ * recovery.
  */
 export async function startContainer(
   ctx: RuntimeContext,
@@ -46,6 +48,7 @@ export async function startContainer(
     let begun = embryo && (await wake(embryo, logFile(ctx, container.record)));
     if (!begun) {
       refuseBrokenOff(ctx, container);
+      if (!io) await forgetOomKills(ctx, container);
       const plan = await preparedPlan(ctx, container.record);
       const { parked, ...options } = io ?? logStdio(ctx, container.record);
       const launched = await Task.create(monitor, container.record.id, plan, options);
@@ -84,6 +87,11 @@ async function takeEmbryo(
   return undefined;
 }
 
+/** Where the OOM killer ended an embryo, it has ended nothing of the container (EX-6). */
+async function forgetOomKills(ctx: RuntimeContext, { record }: Container): Promise<void> {
+  ctx.live.of(record.id).oomKills = await oomKillsOf(ctx.cgroups, record.cgroupPath);
+}
+
 interface Begun {
   task: Task;
   exit: Promise<Exit>;
@@ -106,7 +114,10 @@ async function begin(task: Task, parked: ContainerIo['parked']): Promise<Begun> 
 /** A stop ends an embryo that hangs; to launch it once more would be to hang once more. */
 function refuseBrokenOff(ctx: RuntimeContext, { record: { id } }: Container): void {
   if (!ctx.live.of(id).brokenOff) return;
-  throw new CoracleError('Unavailable', `the start of container ${id} was broken off by a stop`);
+  throw new CoracleError(
+    'FailedPrecondition',
+    `the start of container ${id} was broken off by a stop`,
+  );
 }
 
 /** Refuses all but a CREATED container that nobody else starts or removes (ST-1, ST-2, ST-3). */
