@@ -15,6 +15,9 @@ const LIFE_MS = 30_000;
 /** How long one that hangs, as in a file system, holds up who lets it go, ms. */
 const HANG_MS = 5_000;
 
+/** When a launch that goes on is asked to end again, ms; then after twice as long each time. */
+const FIRST_RETRY_MS = 50;
+
 interface Embryo {
   readonly monitor: PodMonitor;
   /** Never rejects: undefined where it could not be launched. */
@@ -22,6 +25,12 @@ interface Embryo {
   /** Once it is launched. */
   task?: Task;
   timer?: NodeJS.Timeout;
+}
+
+interface Ending {
+  readonly over: Promise<void>;
+  /** Resolves when it is over, or hangs: whoever comes later waits no longer than the first. */
+  readonly waited: Promise<boolean>;
 }
 
 /**
@@ -33,7 +42,7 @@ interface Embryo {
 export class Embryos {
   readonly #embryos = new Map<string, Embryo>();
   /** Those that are being let go of: their entries are in the monitor's way until they are gone. */
-  readonly #endings = new Map<string, Promise<void>>();
+  readonly #endings = new Map<string, Ending>();
 
   get size(): number {
     return this.#embryos.size;
@@ -74,7 +83,10 @@ export class Embryos {
 
   /** Hands a container's embryo over, once it is launched; undefined where there is none. */
   async take(id: string): Promise<Task | undefined> {
-    await this.#endings.get(id);
+    for (let ending = this.#endings.get(id); ending; ending = this.#endings.get(id)) {
+      await ending.over;
+    }
+    // In the same turn: whoever drops it now would not be waited for.
     return this.#release(id)?.launched;
   }
 
@@ -85,18 +97,17 @@ export class Embryos {
   async drop(id: string): Promise<void> {
     const embryo = this.#release(id);
     if (embryo) {
-      const ended = end(id, embryo).catch(() => {});
-      this.#endings.set(
-        id,
-        ended.then(() => void this.#endings.delete(id)),
-      );
+      const over = end(id, embryo)
+        .catch(() => {})
+        .then(() => void this.#endings.delete(id));
+      this.#endings.set(id, { over, waited: settledWithin(over, HANG_MS) });
     }
-    const ending = this.#endings.get(id);
-    if (ending) await settledWithin(ending, HANG_MS);
+    await this.#endings.get(id)?.waited;
   }
 
   async dropAll(): Promise<void> {
-    await Promise.all([...this.#embryos.keys()].map((id) => this.drop(id)));
+    const ids = [...this.#embryos.keys(), ...this.#endings.keys()];
+    await Promise.all(ids.map((id) => this.drop(id)));
   }
 
   #release(id: string): Embryo | undefined {
@@ -108,7 +119,11 @@ export class Embryos {
 }
 
 async function end(id: string, { monitor, launched, task }: Embryo): Promise<void> {
-  if (!task) await deleteEntry(monitor, id);
+  // What its launch opens on the host comes before its entry, which may hang in turn.
+  for (let pause = FIRST_RETRY_MS; !task; pause = Math.min(2 * pause, HANG_MS)) {
+    await deleteEntry(monitor, id);
+    if (await settledWithin(launched, pause)) break;
+  }
   await (task ?? (await launched))?.delete();
 }
 
