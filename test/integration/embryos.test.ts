@@ -3,77 +3,22 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, beforeEach, test } from 'node:test';
-import { keepAlive } from '../../src/runtime/deferred.ts';
+import { test } from 'node:test';
 import { makeEmbryo } from '../../src/runtime/embryos.ts';
 import { closeRuntime } from '../../src/runtime/open.ts';
 import { removeContainer } from '../../src/runtime/remove.ts';
-import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
 import { startContainer } from '../../src/runtime/start.ts';
 import { stopContainer } from '../../src/runtime/stop.ts';
 import { stopSandbox } from '../../src/runtime/stop-sandbox.ts';
 import { updateContainerResources } from '../../src/runtime/update-resources.ts';
 import type { ContainerConfig } from '../../src/spec/config.ts';
-import { stateOf } from '../../src/store/container-status.ts';
-import { DirectRuntime } from '../helpers/direct-runtime.ts';
-import { type Snapshot, settledLeaks, snapshot } from '../helpers/leaks.ts';
+import { embryoSuite } from '../helpers/embryo-suite.ts';
 
-let runtime: DirectRuntime;
-let clean: Snapshot;
-let podId: string;
+const suite = embryoSuite();
+const { runtime, status, state, exited, created, wakes, entry, log } = suite;
+const assertClean = () => suite.assertClean();
 
-before(async () => {
-  runtime = await DirectRuntime.open();
-  await removeSandbox(runtime.ctx, await runtime.pod());
-  clean = look();
-});
-
-beforeEach(async () => {
-  const logDirectory = join(runtime.dir, 'logs');
-  mkdirSync(logDirectory, { recursive: true });
-  podId = await runtime.pod({ logDirectory });
-});
-
-after(() => runtime.close());
-
-const look = () => snapshot({ dirs: [join(runtime.dir, 'state')], pid: process.pid });
-
-async function assertClean(): Promise<void> {
-  for (const { record } of runtime.ctx.sandboxes.list())
-    await removeSandbox(runtime.ctx, record.id);
-  assert.equal(runtime.ctx.embryos.size, 0);
-  const dirs = [join(runtime.dir, 'state')];
-  assert.deepEqual(await settledLeaks(clean, { dirs, pid: process.pid }), {});
-}
-
-const status = (id: string) => runtime.ctx.containers.get(id).status.get();
-const state = (id: string) => stateOf(status(id));
-const exited = (id: string) => keepAlive(runtime.ctx.live.of(id).exited.promise);
-const log = (name: string) => readFileSync(join(runtime.dir, 'logs', name), 'utf8');
 const SAYS = ['sh', '-c', 'cat /file; echo said'];
-
-async function entry(id: string, pod = podId) {
-  const entries = await runtime.ctx.monitors.get(pod).connection.state();
-  return entries.find((each) => each.id === id);
-}
-
-/** A container as the CRI makes one, and the pid of its embryo, 0 where none came to be. */
-async function created(change: Partial<ContainerConfig> = {}, pod = podId) {
-  const id = await runtime.create(pod, change);
-  makeEmbryo(runtime.ctx, id);
-  await new Promise(setImmediate);
-  // Whoever would take it waits for it, so that only a look at the monitor takes it from nobody.
-  while (runtime.ctx.embryos.size > 0 && (await entry(id, pod)) === undefined) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  return { id, pid: (await entry(id, pod))?.pid ?? 0 };
-}
-
-/** Starts it and tells whether its embryo has become its process. */
-async function wakes({ id, pid }: { id: string; pid: number }): Promise<boolean> {
-  const task = await startContainer(runtime.ctx, id);
-  return task.pid === pid;
-}
 
 test('a start wakes the process that was launched ahead, with its log', async () => {
   const container = await created({ command: SAYS, logPath: 'woken.log', env: [] });
@@ -96,7 +41,7 @@ test('a start wakes the process that was launched ahead, with its log', async ()
 test('a start that comes at once waits for the launch, and 8 at once for theirs', async () => {
   await Promise.all(
     Array.from({ length: 8 }, async (_, n) => {
-      const id = await runtime.create(podId, { command: ['sh', '-c', `exit ${n}`] });
+      const id = await runtime.create(suite.pod, { command: ['sh', '-c', `exit ${n}`] });
       makeEmbryo(runtime.ctx, id);
       if (n % 2 === 0) await new Promise(setImmediate);
       await startContainer(runtime.ctx, id);
@@ -166,7 +111,7 @@ test('an embryo ends with the removal or the stop of its container, and with its
   const removed = await created();
   await removeContainer(ctx, removed.id);
   assert.equal(existsSync(`/proc/${removed.pid}`), false);
-  const atOnce = await runtime.create(podId);
+  const atOnce = await runtime.create(suite.pod);
   makeEmbryo(ctx, atOnce);
   await new Promise(setImmediate);
   await removeContainer(ctx, atOnce);
@@ -176,7 +121,7 @@ test('an embryo ends with the removal or the stop of its container, and with its
   assert.equal(existsSync(`/proc/${stopped.pid}`), false);
   assert.equal(await wakes(stopped), false, 'it is launched by its start then');
   const members = await created();
-  await stopSandbox(ctx, podId);
+  await stopSandbox(ctx, suite.pod);
   assert.equal(existsSync(`/proc/${members.pid}`), false);
   assert.equal(ctx.embryos.size, 0);
   await assert.rejects(startContainer(ctx, members.id), { message: /not ready/ });
@@ -251,7 +196,7 @@ test('starts against stops and removals leave no process', async () => {
   const { ctx } = runtime;
   const outcomes = await Promise.all(
     Array.from({ length: 12 }, async (_, n) => {
-      const id = await runtime.create(podId, { command: ['sleep', '1000'] });
+      const id = await runtime.create(suite.pod, { command: ['sleep', '1000'] });
       makeEmbryo(ctx, id);
       if (n % 4 !== 0) await new Promise((resolve) => setTimeout(resolve, n % 4));
       const against = n % 2 === 0 ? stopContainer(ctx, id, 0) : removeContainer(ctx, id);
@@ -265,7 +210,7 @@ test('starts against stops and removals leave no process', async () => {
     }),
   );
   assert.equal(outcomes.length, 12);
-  const entries = await ctx.monitors.get(podId).connection.state();
+  const entries = await ctx.monitors.get(suite.pod).connection.state();
   assert.deepEqual(entries, []);
   await assertClean();
 });
