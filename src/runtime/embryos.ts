@@ -14,7 +14,6 @@ const MOST = 64;
 const LIFE_MS = 30_000;
 /** How long one that hangs, as in a file system, holds up who lets it go, ms. */
 const HANG_MS = 5_000;
-
 /** When a launch that goes on is asked to end again, ms; then after twice as long each time. */
 const FIRST_RETRY_MS = 50;
 

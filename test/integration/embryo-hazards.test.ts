@@ -159,9 +159,11 @@ test('SB-13: containers of a monitor that died with their embryos have never run
   await keepAlive(monitor.closed);
   assert.equal(state(waiting.id), 'created');
   assert.equal(status(taken.id).exitCode, 128);
-  for (const { pid } of [waiting, taken]) {
-    while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (runtime.ctx.sandboxes.get(suite.pod).state === 'ready') {
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
+  const left = dirsOf(waiting.id).map((dir) => readFileSync(join(dir, 'cgroup.procs'), 'utf8'));
+  assert.equal(left.join(''), '', 'what is told of as stopped has no process');
   while (ctx.embryos.size > 0) await new Promise((resolve) => setTimeout(resolve, 5));
   await assertClean();
 });
