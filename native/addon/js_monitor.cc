@@ -217,7 +217,7 @@ Napi::Value MonitorConnection::launch(const Napi::CallbackInfo& info) {
             settler.reject(*failure);
           } else {
             auto read = [request](Napi::Env env, Reader& fields, std::vector<Fd>&) {
-              return read_launch_reply(env, fields, request->pipes);
+              return read_launch_reply(env, fields, *request);
             };
             send(settler, MessageType::kLaunch, std::move(request->body), std::move(request->fds),
                  read);
@@ -229,7 +229,25 @@ Napi::Value MonitorConnection::launch(const Napi::CallbackInfo& info) {
 
 Napi::Value MonitorConnection::start_entry(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&](const Settler& settler) {
-    send(settler, MessageType::kStart, entry_request(info), {}, read_start_reply);
+    const JsField embryo(info[1], "embryo");
+    if (embryo.missing()) {
+      return send(settler, MessageType::kStart, entry_request(info), {}, read_start_reply);
+    }
+    auto start = std::make_shared<EmbryoStart>(read_embryo_start(embryo));
+    auto body = std::make_shared<std::vector<uint8_t>>(entry_request(info));
+    auto failure = std::make_shared<Failure>();
+    Ref();
+    run_work(
+        info.Env(), [=] { *failure = open_start(*start); },
+        [=, this] {
+          if (failure->failed()) {
+            settler.reject(*failure);
+          } else {
+            send(settler, MessageType::kStart, std::move(*body), std::move(start->fds),
+                 read_start_reply);
+          }
+          Unref();
+        });
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <string.h>
 
 #include "native/addon/js_steps.h"
 
@@ -101,12 +102,28 @@ LaunchRequest read_launch(const JsField& plan, const JsField& options) {
   read_log(options.get("log"), request);
   const JsField at_once = options.get("startAtOnce");
   request.start_at_once = !at_once.missing() && at_once.boolean();
+  const JsField embryo = options.get("embryo");
+  request.embryo = !embryo.missing() && embryo.boolean();
   const JsField attach = options.get("attach");
   if (!attach.missing()) {
     request.attach_flags = kAttachable | (attach.get("stdin").boolean() ? kHoldStdin : 0u) |
                            (attach.get("stdinOnce").boolean() ? kStdinOnce : 0u);
   }
   return request;
+}
+
+EmbryoStart read_embryo_start(const JsField& embryo) {
+  EmbryoStart start;
+  start.plan = PreparedPlan::unwrap(embryo.get("plan"));
+  const JsField sources = embryo.get("sources");
+  const auto [bytes, size] = sources.bytes();
+  if (size % sizeof(MountIdentity) != 0) sources.wrong("the sources of a launch");
+  start.sources.resize(size / sizeof(MountIdentity));
+  if (size != 0) memcpy(start.sources.data(), bytes, size);
+  const JsField log = embryo.get("log");
+  start.has_log = !log.missing();
+  if (start.has_log) start.log = read_log_path(log.get("path"), log.get("within"));
+  return start;
 }
 
 void PreparedPlan::define(Napi::Env env, Environment& environment) {

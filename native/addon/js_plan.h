@@ -34,6 +34,8 @@ LogPath read_log_path(const JsField& path, const JsField& within);
 // NativeError for a bad descriptor.
 LaunchRequest read_launch(const JsField& plan, const JsField& options);
 
+EmbryoStart read_embryo_start(const JsField& embryo);
+
 }  // namespace coracle
 
 #endif  // CORACLE_NATIVE_ADDON_JS_PLAN_H_

@@ -138,7 +138,8 @@ Napi::Value attach_ends(Napi::Env env, Fd& output, Fd& input) {
   return out;
 }
 
-Napi::Value read_launch_reply(Napi::Env env, Reader& fields, std::array<Fd, 3>& pipes) {
+Napi::Value read_launch_reply(Napi::Env env, Reader& fields, LaunchRequest& request) {
+  std::array<Fd, 3>& pipes = request.pipes;
   LaunchReply reply;
   decode(fields, reply);
   Napi::Object out = Napi::Object::New(env);
@@ -155,6 +156,9 @@ Napi::Value read_launch_reply(Napi::Env env, Reader& fields, std::array<Fd, 3>& 
     ours[i] = give ? Napi::Number::New(env, pipes[i].release()) : env.Undefined();
   }
   out.Set("pipes", ours);
+  const auto* sources = reinterpret_cast<const uint8_t*>(request.sources.data());
+  const size_t size = request.sources.size() * sizeof(MountIdentity);
+  if (request.embryo) out.Set("sources", Napi::Buffer<uint8_t>::Copy(env, sources, size));
   return out;
 }
 

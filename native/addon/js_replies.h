@@ -7,9 +7,9 @@
 
 #include <napi.h>
 
-#include <array>
 #include <vector>
 
+#include "native/addon/launch_request.h"
 #include "native/plan/protocol.h"
 #include "native/sys/fd.h"
 
@@ -25,8 +25,8 @@ Napi::Value read_state_reply(Napi::Env env, Reader& fields, std::vector<Fd>& fds
 Napi::Value read_descriptor(Napi::Env env, Reader& fields, std::vector<Fd>& fds);
 // Hands our ends of an attach over.
 Napi::Value attach_ends(Napi::Env env, Fd& output, Fd& input);
-// Hands `pipes` over as well.
-Napi::Value read_launch_reply(Napi::Env env, Reader& fields, std::array<Fd, 3>& pipes);
+// Hands our ends of the pipes over as well.
+Napi::Value read_launch_reply(Napi::Env env, Reader& fields, LaunchRequest& request);
 
 }  // namespace coracle
 

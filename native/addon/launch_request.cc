@@ -82,7 +82,7 @@ Failure open_stdio(LaunchRequest& request, size_t number, Stdio* out) {
 Failure open_logs(LaunchRequest& request, Log& log) {
   log.mode = request.log_mode;
   log.max_line = request.max_line;
-  if (request.log_mode == LogMode::kCri) {
+  if (request.log_mode == LogMode::kCri && !request.embryo) {
     Fd fd;
     Failure failure = open_log(request.log, &fd);
     if (failure.failed()) return failure;
@@ -122,6 +122,8 @@ Failure open_launch(LaunchRequest& request) {
   header.flags |= request.attach_flags;
   header.step_count = plan.step_count;
 
+  // First: what takes the place of a source meanwhile counts as another one, and not as this.
+  if (request.embryo) request.sources = identify_sources(plan);
   Failure failure = open_host_paths(request, steps);
   if (!failure.failed()) failure = open_cgroups(request, header);
   if (!failure.failed()) failure = open_stdio(request, 0, &header.stdin_);
@@ -133,6 +135,15 @@ Failure open_launch(LaunchRequest& request) {
   header.steps = to_bytes(steps);
   request.body = encode_bytes(header);
   return {};
+}
+
+Failure open_start(EmbryoStart& start) {
+  Failure failure = check_sources(*start.plan, start.sources);
+  if (failure.failed() || !start.has_log) return failure;
+  Fd log;
+  failure = open_log(start.log, &log);
+  if (!failure.failed()) start.fds.push_back(std::move(log));
+  return failure;
 }
 
 }  // namespace coracle

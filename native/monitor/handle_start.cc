@@ -3,6 +3,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "native/monitor/clock.h"
 #include "native/monitor/find_entry.h"
 #include "native/monitor/monitor.h"
@@ -17,6 +19,15 @@ bool parent_runs(Monitor& monitor, const Entry& entry) {
   const Str id{entry.parent, static_cast<uint32_t>(strlen(entry.parent))};
   const Entry* parent = monitor.entries.find(id);
   return parent != nullptr && parent->phase == Phase::kRunning && !parent->deleting;
+}
+
+// The log of an entry that was launched without one comes with its start.
+bool take_log(Message& message, Entry& entry) {
+  if (entry.log_mode != LogMode::kCri || entry.log.is_open()) return true;
+  Fd file = message.fds.take(0);
+  if (!file) return false;
+  entry.log.open(std::move(file), kMaxLine + kFrameSize);
+  return true;
 }
 
 }  // namespace
@@ -40,6 +51,7 @@ void handle_start(Monitor& monitor, const PendingReply& from, Message& message) 
   if (const int fault = sys::failpoint("start.wake")) {
     return reply_error(monitor, from, fault, "start", entry->id);
   }
+  if (!take_log(message, *entry)) return reply_error(monitor, from, EBADF, "open log", entry->id);
   entry->phase = Phase::kStarting;
   entry->reply = from;
   entry->started_at = realtime_ns();

@@ -16,11 +16,12 @@ Fd duplicate(const FdList& fds, FdIndex index) {
   return fd >= 0 ? Fd(fcntl(fd, F_DUPFD_CLOEXEC, 3)) : Fd();
 }
 
-Error open_log(const Log& log, const FdList& fds, Entry& entry) {
+Error open_log(const Log& log, bool parks, const FdList& fds, Entry& entry) {
   entry.log_mode = log.mode;
   entry.max_line = log.max_line;
   if (log.mode == LogMode::kNone || log.mode == LogMode::kRaw) return {};
   if (log.mode != LogMode::kCri) return Error{EINVAL, "open log", ""};
+  if (log.stdout_fd == kNoFd && parks) return {};  // kStart brings it
   if (sys::failpoint("log.open") != 0) return failed("open log");
   Fd file = duplicate(fds, log.stdout_fd);
   if (!file) return Error{EINVAL, "open log", ""};
@@ -62,7 +63,7 @@ Error open_stdio(const LaunchPlan& plan, FdList& fds, Entry& entry, int stdio[3]
   stdio[0] = stdio[1] = stdio[2] = -1;
   entry.attachable = (plan.flags & kAttachable) != 0;
   entry.stdin_once = (plan.flags & kStdinOnce) != 0;
-  Error error = open_log(plan.log, fds, entry);
+  Error error = open_log(plan.log, (plan.flags & kStartAtOnce) == 0, fds, entry);
   if (!error.ok()) return error;
   if ((plan.flags & kTerminal) != 0) {
     if (plan.log.mode == LogMode::kRaw) entry.raw_terminal = duplicate(fds, plan.log.stdout_fd);

@@ -52,7 +52,7 @@ enum class LogMode : uint8_t {
 
 struct Log {
   LogMode mode = LogMode::kNone;
-  FdIndex stdout_fd = kNoFd;  // kCri: the one log file for both streams
+  FdIndex stdout_fd = kNoFd;  // kCri: the one log file for both streams, or kNoFd: kStart brings it
   FdIndex stderr_fd = kNoFd;  // kRaw only
   uint32_t max_line = 16384;  // bytes of content in one line, kCri only
 };

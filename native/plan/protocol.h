@@ -16,8 +16,8 @@ namespace coracle {
 inline constexpr uint32_t kMagic = 0x4c524f43;  // "CORL"
 // Of this build. A server asks a monitor for its own (HelloReply) before it relies on what came
 // later. 2: kAttach, the launch flags kAttachable, kHoldStdin and kStdinOnce, the id maps of a
-// sandbox, and the steps from kActAsPodRoot to kLsmProfile.
-inline constexpr uint16_t kProtocolVersion = 2;
+// sandbox, and the steps from kActAsPodRoot to kLsmProfile. 3: kStart may bring the log.
+inline constexpr uint16_t kProtocolVersion = 3;
 inline constexpr size_t kInlineBody = 64 * 1024;
 inline constexpr size_t kMaxBody = 8 * 1024 * 1024;
 inline constexpr size_t kMaxFds = 250;  // below SCM_MAX_FD (253)
@@ -26,10 +26,12 @@ enum FrameFlags : uint32_t { kBodyInFd = 1u << 0 };
 
 enum class MessageType : uint16_t {
   // requests
-  kHello = 1,      // {} → HelloReply
-  kSandbox = 2,    // SandboxRequest → SandboxReply. Once, first; makes the pod's namespaces
-  kLaunch = 3,     // LaunchPlan + fds → LaunchReply: cloned, all steps done, parked before execve
-  kStart = 4,      // EntryRequest → StartReply: execve has succeeded, or the error
+  kHello = 1,    // {} → HelloReply
+  kSandbox = 2,  // SandboxRequest → SandboxReply. Once, first; makes the pod's namespaces
+  kLaunch = 3,   // LaunchPlan + fds → LaunchReply: cloned, all steps done, parked before execve
+  // EntryRequest → StartReply: execve has succeeded, or the error. With a descriptor: the log of an
+  // entry that was launched with LogMode::kCri and without one.
+  kStart = 4,
   kSignal = 5,     // SignalRequest → {}
   kDelete = 6,     // EntryRequest → {}: kills it if alive, forgets it and its exit record
   kReopenLog = 7,  // EntryRequest + fd → {}: answered after the switch

@@ -1,4 +1,5 @@
 import { createContainer as create } from '../runtime/create-container.ts';
+import { makeEmbryo } from '../runtime/embryos.ts';
 import type { Unary } from './call.ts';
 import type { CreateContainerRequest, CreateContainerResponse } from './gen/cri.ts';
 import { containerFromCri } from './translate-container.ts';
@@ -15,5 +16,8 @@ export const createContainer: Unary<CreateContainerRequest, CreateContainerRespo
 ) => {
   const { record } = ctx.sandboxes.get(request.podSandboxId);
   const config = containerFromCri(request.config, record.config, translationHost(ctx));
-  return { containerId: await create(ctx, record.id, config, signal) };
+  const containerId = await create(ctx, record.id, config, signal);
+  // An embedding program says only at the start where the streams go; here the log has them.
+  makeEmbryo(ctx, containerId);
+  return { containerId };
 };

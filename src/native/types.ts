@@ -54,6 +54,8 @@ export interface LaunchOptions {
   log?: LogSpec;
   /** Lets clients attach. Streams of type 'log' are then kept readable without a log, too. */
   attach?: AttachMode;
+  /** It may be started much later: its log is opened by the start, as an `EmbryoStart` says. */
+  embryo?: boolean;
   /** execve at once, in the same round trip; `start` must not be called. */
   startAtOnce?: boolean;
 }
@@ -75,6 +77,8 @@ export interface LaunchResult {
   warnings: ('oomScoreAdj' | 'rlimit')[];
   /** Our ends of the pipes asked for with { type: 'pipe' }. */
   pipes: [number | undefined, number | undefined, number | undefined];
+  /** Of an embryo: which files and mounts its mount sources were, for its start to compare. */
+  sources?: Uint8Array;
   times: LaunchTimes;
 }
 
@@ -90,6 +94,16 @@ export interface LaunchTimes {
   process?: number;
   /** From the wake, or from being ready, until execve was seen to be over. */
   exec?: number;
+}
+
+/** What the start of an embryo has to check and to open. */
+export interface EmbryoStart {
+  /** As it was launched. */
+  plan: PreparedPlan;
+  /** As its launch has told them. */
+  sources: Uint8Array;
+  /** With a log of type 'cri'. */
+  log?: LogPath;
 }
 
 // ---------------------------------------------------------------- monitor
@@ -140,8 +154,12 @@ export interface MonitorConnection {
   sandbox(setup: SandboxSetup): Promise<{ reaperPid: number }>;
   /** Clones the process and runs every step; it is parked before execve. */
   launch(plan: PreparedPlan, options: LaunchOptions): Promise<LaunchResult>;
-  /** Lets a parked process exec. Rejects with step "exec" where execve fails. */
-  start(id: string): Promise<{ startedAt: bigint; times: LaunchTimes }>;
+  /**
+   * Lets a parked process exec. Rejects with step "exec" where execve fails, and of an embryo with
+   * ESTALE, step "start", where one of its mount sources leads elsewhere by now: it stays parked.
+   * With step "start", too: ESRCH where it has died, ENOENT where there is none.
+   */
+  start(id: string, embryo?: EmbryoStart): Promise<{ startedAt: bigint; times: LaunchTimes }>;
   /** `all` reaches every process of the entry's cgroup. ESRCH once it has exited. */
   signal(id: string, signal: number, all: boolean): Promise<void>;
   /** Kills what is alive and forgets the entry and its record. Unknown ids are no error. */

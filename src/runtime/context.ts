@@ -11,6 +11,7 @@ import type { StreamServer } from '../streaming/server.ts';
 import type { CgroupLayout } from './cgroup/index.ts';
 import type { Creations } from './creations.ts';
 import type { HostReport } from './doctor.ts';
+import type { Embryos } from './embryos.ts';
 import type { EventBus } from './events.ts';
 import type { LaunchPhases } from './launch-phases.ts';
 import type { LiveContainers } from './live.ts';
@@ -89,6 +90,7 @@ export interface RuntimeContext {
   readonly live: LiveContainers;
   readonly launches: LaunchPhases;
   readonly creations: Creations;
+  readonly embryos: Embryos;
   /** Where clients of exec, attach and port-forward connect; an embedding program has none. */
   streaming?: StreamServer;
   /** True once nothing new may begin, since the runtime is being closed. */

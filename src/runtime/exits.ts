@@ -1,7 +1,7 @@
 import { type Ending, ended, stateOf } from '../store/container-status.ts';
 import type { Container } from '../store/containers.ts';
 import { killCgroup } from './cgroup/kill.ts';
-import { oomKilled } from './cgroup/oom.ts';
+import { oomKillsOf } from './cgroup/oom.ts';
 import type { RuntimeContext } from './context.ts';
 import { now } from './events.ts';
 import { readExitRecord } from './exit-record.ts';
@@ -31,7 +31,7 @@ export async function exitFacts(
   container: Container,
   exit: Exit,
 ): Promise<Ending> {
-  const { id, sandboxId } = container.record;
+  const { id, sandboxId, cgroupPath } = container.record;
   const known =
     exit.kind === 'exited'
       ? exit.status
@@ -39,7 +39,8 @@ export async function exitFacts(
   if (!known) return { exitCode: UNKNOWN_EXIT_CODE, finishedAt: now(), reason: 'Unknown' };
   const { exitCode, finishedAt } = known;
   // Also where it was a child or an exec that was killed, and the container has ended over it.
-  const oom = exitCode !== 0 && (await oomKilled(ctx.cgroups, container.record.cgroupPath));
+  const { oomKills } = ctx.live.of(id);
+  const oom = exitCode !== 0 && (await oomKillsOf(ctx.cgroups, cgroupPath)) > oomKills;
   return {
     exitCode,
     finishedAt,

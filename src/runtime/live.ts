@@ -13,6 +13,10 @@ export interface LiveContainer {
    * the container was removed, or the runtime closed.
    */
   readonly exited: Deferred<void>;
+  /** A stop has broken off a start that hung: it is not to launch once more. */
+  brokenOff: boolean;
+  /** Processes that were launched ahead of its own, and that the OOM killer has ended. */
+  oomKills: number;
   /** The removal in flight; settles, never rejects, when it is over. */
   removal: Promise<void> | undefined;
   /** The encoded plan, made at create; made again after a restart. */
@@ -35,6 +39,8 @@ export class LiveContainers {
       live = {
         starting: undefined,
         exited: deferred<void>(),
+        brokenOff: false,
+        oomKills: 0,
         removal: undefined,
         plan: undefined,
         phases: {},

@@ -21,6 +21,8 @@ export class PodMonitor {
   readonly connection: MonitorConnection;
   /** False for a monitor that an older server started: older-monitor.ts says what else it lacks. */
   attaches = true;
+  /** Whether a start may bring the log: an older one's processes are launched by their start. */
+  embryos = true;
   readonly #closed = deferred<void>();
   readonly #exits = new Map<string, Deferred<Exit>>();
 

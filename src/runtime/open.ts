@@ -15,6 +15,7 @@ import type { Logger, RuntimeContext, RuntimeOptions } from './context.ts';
 import { Creations } from './creations.ts';
 import { settledWithin } from './deferred.ts';
 import { diagnose } from './doctor.ts';
+import { Embryos } from './embryos.ts';
 import { EventBus } from './events.ts';
 import { readHostFacts } from './host-facts.ts';
 import { LaunchPhases } from './launch-phases.ts';
@@ -145,6 +146,7 @@ async function assemble(
     live: new LiveContainers(),
     launches: new LaunchPhases(),
     creations: new Creations(),
+    embryos: new Embryos(),
     draining: false,
     closing: false,
     ready: false,
@@ -163,6 +165,8 @@ export async function closeRuntime(ctx: RuntimeContext, drainMs = DRAIN_MS): Pro
   if (!(await settledWithin(underWay(ctx), drainMs))) {
     ctx.log.warn({ drainMs }, 'what is under way is left to the next start');
   }
+  // Nobody here will start them; those that are left the next recovery ends.
+  if (drainMs > 0) await settledWithin(ctx.embryos.dropAll(), drainMs);
   ctx.closing = true;
   ctx.monitors.closeAll();
   ctx.live.close();

@@ -23,6 +23,9 @@ const RECOVERY_MS = 10_000;
 /** The monitors' protocol from which on clients can attach (native/plan/protocol.h). */
 const ATTACH_VERSION = 2;
 
+/** And from which on a start may bring the log. */
+const EMBRYO_VERSION = 3;
+
 /**
  * Brings the stores in line with what runs, after a restart: pods are recovered side by side, and
  * one that cannot be reached is NotReady and still there to be removed.
@@ -138,6 +141,7 @@ async function reconnect(
     const [greeting, state] = await Promise.race([answers, timeout(RECOVERY_MS)]);
     if (greeting.pod === id && greeting.hasSandbox) {
       monitor.attaches = greeting.version >= ATTACH_VERSION;
+      monitor.embryos = greeting.version >= EMBRYO_VERSION;
       return { monitor, entries: new Map(state.map((entry) => [entry.id, entry])), exits };
     }
   } catch (error) {
@@ -170,7 +174,7 @@ async function recoverContainer(
     return;
   }
   monitor?.disarm(id);
-  if (entry?.state === 'exited' && state !== 'exited') {
+  if (entry?.state === 'exited' && entry.startedAt !== 0n && state !== 'exited') {
     await container.status.settle((s) => started(s, entry));
     await recordExit(
       ctx,
@@ -179,7 +183,8 @@ async function recoverContainer(
     );
     return;
   }
-  // A process that was parked has run nothing: the container may be started afresh (G-7).
+  // What was never started, parked or dead by now, has run nothing: the container may be started
+  // afresh (G-7).
   if (monitor && entry) await monitor.connection.delete(id);
   else if (!monitor && state !== 'exited') {
     // It may have been started just before the crash, whatever the record says.

@@ -17,6 +17,7 @@ export async function releaseContainer(
   record: ContainerRecord,
 ): Promise<void> {
   const { id, sandboxId } = record;
+  await ctx.embryos.drop(id);
   const monitor = ctx.monitors.find(sandboxId);
   if (monitor) await deleteEntry(monitor, id);
   await ctx.addon.runFileOps([

@@ -1,17 +1,19 @@
 import { CoracleError, messageOf } from '../errors.ts';
+import type { LogPath } from '../native/types.ts';
 import { ended, stateOf } from '../store/container-status.ts';
 import type { Container } from '../store/containers.ts';
 import { killCgroup } from './cgroup/kill.ts';
+import { oomKillsOf } from './cgroup/oom.ts';
 import type { RuntimeContext } from './context.ts';
 import { deferred } from './deferred.ts';
 import { now } from './events.ts';
 import { monitorExit } from './exits.ts';
 import { timed } from './launch-phases.ts';
-import { isConnectionLost } from './monitors.ts';
+import { type Exit, isConnectionLost } from './monitors.ts';
 import { fromNative } from './native-failure.ts';
 import { refuseWhileClosing, requireReadySandbox, requireRunningTarget } from './preconditions.ts';
 import { preparedPlan } from './prepare.ts';
-import { type ContainerIo, logStdio } from './stdio.ts';
+import { type ContainerIo, logFile, logStdio } from './stdio.ts';
 import { Task } from './task.ts';
 
 /** Exit code of a container whose start failed, as the field's runtimes report it. */
@@ -21,11 +23,12 @@ const START_ERROR_REASON = 'StartError';
 /**
  * Starts a created container.
  *
- * Marks it Starting, in memory; checks its sandbox (and PID target); opens its loggers and creates
- * the task; arms the exit wait; starts; persists pid and start time; only then hands the armed
- * wait to the exit monitor; announces. On any failure the task is killed and deleted and the
- * container is EXITED with code 128, reason StartError and the first error as its message; unless
- * it is the runtime that has gone, which leaves the start to its recovery.
+ * Marks it Starting, in memory; checks its sandbox (and PID target); takes the process that was
+ * launched ahead, or launches it; arms the exit wait; opens its loggers; starts; persists pid and
+ * start time; only then hands the armed wait to the exit monitor; announces. On any failure the
+ * task is killed and deleted and the container is EXITED with code 128, reason StartError and the
+ * first error as its message; unless it is the runtime that has gone, which leaves the start to its
+ * recovery.
  */
 export async function startContainer(
   ctx: RuntimeContext,
@@ -41,16 +44,23 @@ export async function startContainer(
   try {
     const { monitor } = requireReadySandbox(ctx, container.record.sandboxId);
     requireRunningTarget(ctx, container.record);
-    const plan = await preparedPlan(ctx, container.record);
-    const { parked, ...options } = io ?? logStdio(ctx, container.record);
-    task = await Task.create(monitor, container.record.id, plan, options);
-    const exit = task.armExit();
-    await parked?.(task);
-    const { startedAt } = await task.start();
-    await commitRunning(ctx, container, task, startedAt);
+    const embryo = await takeEmbryo(ctx, container, io);
+    task = embryo;
+    let begun = embryo && (await wake(embryo, logFile(ctx, container.record)));
+    if (!begun) {
+      refuseBrokenOff(ctx, container);
+      if (!io) await forgetOomKills(ctx, container);
+      const plan = await preparedPlan(ctx, container.record);
+      const { parked, ...options } = io ?? logStdio(ctx, container.record);
+      const launched = await Task.create(monitor, container.record.id, plan, options);
+      task = launched;
+      begun = await begin(launched, parked);
+    }
+    const { exit, startedAt } = begun;
+    await commitRunning(ctx, container, begun.task, startedAt);
     monitorExit(ctx, container, exit);
     ctx.events.emit('started', container.record.id, container.record.sandboxId);
-    return task;
+    return begun.task;
   } catch (error) {
     const first = startError(error);
     // Let go of in the middle: no failure of the container, and the next recovery's to decide.
@@ -65,6 +75,50 @@ export async function startContainer(
     live.plan = undefined;
     started.resolve();
   }
+}
+
+/** The container's embryo. One whose streams go to its log is no good for others. */
+async function takeEmbryo(
+  ctx: RuntimeContext,
+  { record }: Container,
+  io: ContainerIo | undefined,
+): Promise<Task | undefined> {
+  if (!io) return ctx.embryos.take(record.id);
+  await ctx.embryos.drop(record.id);
+  return undefined;
+}
+
+/** Where the OOM killer ended an embryo, it has ended nothing of the container (EX-6). */
+async function forgetOomKills(ctx: RuntimeContext, { record }: Container): Promise<void> {
+  ctx.live.of(record.id).oomKills = await oomKillsOf(ctx.cgroups, record.cgroupPath);
+}
+
+interface Begun {
+  task: Task;
+  exit: Promise<Exit>;
+  startedAt: bigint;
+}
+
+/** Undefined where the embryo was no good any more, and is gone. */
+async function wake(embryo: Task, log: LogPath | undefined): Promise<Begun | undefined> {
+  const exit = embryo.armExit();
+  const begun = await embryo.wake(log);
+  return begun && { task: embryo, exit, ...begun };
+}
+
+async function begin(task: Task, parked: ContainerIo['parked']): Promise<Begun> {
+  const exit = task.armExit();
+  await parked?.(task);
+  return { task, exit, ...(await task.start()) };
+}
+
+/** A stop ends an embryo that hangs; to launch it once more would be to hang once more. */
+function refuseBrokenOff(ctx: RuntimeContext, { record: { id } }: Container): void {
+  if (!ctx.live.of(id).brokenOff) return;
+  throw new CoracleError(
+    'FailedPrecondition',
+    `the start of container ${id} was broken off by a stop`,
+  );
 }
 
 /** Refuses all but a CREATED container that nobody else starts or removes (ST-1, ST-2, ST-3). */

@@ -33,6 +33,7 @@ export async function stopContainer(
   throwIfAborted(signal);
   const state = stateOf(container.status.get());
   if (state === 'unknown') return withSignal(endUnknown(ctx, container), signal);
+  if (state === 'created') return withSignal(ctx.embryos.drop(container.record.id), signal);
   if (state !== 'running') return;
 
   const { exited } = live;
@@ -60,6 +61,7 @@ async function startIsOver(
 ): Promise<void> {
   if (await settledWithin(starting, START_MS)) return;
   ctx.log.warn({ id: record.id }, 'a start that hangs is broken off by a stop');
+  ctx.live.of(record.id).brokenOff = true;
   const monitor = ctx.monitors.find(record.sandboxId);
   if (monitor) await deleteEntry(monitor, record.id);
   await starting;

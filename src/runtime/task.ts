@@ -1,7 +1,23 @@
 import { closeSync } from 'node:fs';
-import type { LaunchOptions, LaunchResult, LaunchTimes, PreparedPlan } from '../native/types.ts';
+import { isNativeError } from '../native/addon.ts';
+import type {
+  EmbryoStart,
+  LaunchOptions,
+  LaunchResult,
+  LaunchTimes,
+  LogPath,
+  PreparedPlan,
+} from '../native/types.ts';
 import { type PhaseTimes, timed } from './launch-phases.ts';
 import { type Exit, isConnectionLost, type PodMonitor } from './monitors.ts';
+
+/** Whether a start failed because the process is not there any more, or is not the one wanted. */
+function isStale(error: unknown): boolean {
+  if (!isNativeError(error)) return false;
+  if (error.step === 'start') return ['ESTALE', 'ESRCH', 'ENOENT'].includes(error.code);
+  // It died between the wake and its program; why may have been long before.
+  return error.code === 'ECANCELED' && !isConnectionLost(error);
+}
 
 /**
  * One process under a pod's monitor: a container's init, or an exec.
@@ -14,9 +30,17 @@ export class Task {
   /** What its launch has taken until now. */
   readonly phases: PhaseTimes = {};
   readonly #monitor: PodMonitor;
+  /** Of an embryo; others need it no more. */
+  readonly #plan: PreparedPlan | undefined;
 
-  private constructor(monitor: PodMonitor, id: string, result: LaunchResult) {
+  private constructor(
+    monitor: PodMonitor,
+    id: string,
+    result: LaunchResult,
+    plan: PreparedPlan | undefined,
+  ) {
     this.#monitor = monitor;
+    this.#plan = plan;
     this.id = id;
     this.result = result;
   }
@@ -29,7 +53,7 @@ export class Task {
     options: LaunchOptions,
   ): Promise<Task> {
     const [seconds, result] = await timed(() => monitor.connection.launch(plan, options));
-    const task = new Task(monitor, id, result);
+    const task = new Task(monitor, id, result, options.embryo ? plan : undefined);
     task.#took(seconds, result.times);
     return task;
   }
@@ -42,10 +66,32 @@ export class Task {
     return this.#monitor.armExit(this.id);
   }
 
-  async start(): Promise<{ startedAt: bigint }> {
-    const [seconds, started] = await timed(() => this.#monitor.connection.start(this.id));
+  start(): Promise<{ startedAt: bigint }> {
+    return this.#start();
+  }
+
+  async #start(embryo?: EmbryoStart): Promise<{ startedAt: bigint }> {
+    const { connection } = this.#monitor;
+    const [seconds, started] = await timed(() => connection.start(this.id, embryo));
     this.#took(seconds, started.times);
     return started;
+  }
+
+  /**
+   * Starts one that was launched as an embryo, with its log. Undefined where it is not what a
+   * launch would make now: it has died, or a mount source leads elsewhere. It is deleted then.
+   */
+  async wake(log: LogPath | undefined): Promise<{ startedAt: bigint } | undefined> {
+    const plan = this.#plan;
+    const { sources } = this.result;
+    if (!plan || !sources) throw new Error(`${this.id} was not launched as an embryo`);
+    try {
+      return await this.#start({ plan, sources, ...(log && { log }) });
+    } catch (error) {
+      if (!isStale(error)) throw error;
+      await this.delete();
+      return undefined;
+    }
   }
 
   /** Takes over the pty master, the caller's to close: of a parked task, no output is missed. */

@@ -105,6 +105,7 @@ async function passOnScore(
   score: number,
 ): Promise<void> {
   live.plan = undefined;
+  await ctx.embryos.drop(record.id);
   await live.starting;
   const { pid } = status.get();
   if (pid !== 0) await setOomScoreAdj(ctx, record.cgroupPath, pid, score);

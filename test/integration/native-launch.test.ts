@@ -198,7 +198,7 @@ describe('launch through a monitor', { skip: isRoot ? false : 'needs root' }, ()
   it('should say hello with the pid that started the socket', async () => {
     const hello = await connection.hello();
     assert.deepEqual(hello, {
-      version: 2,
+      version: 3,
       pid: connection.pid,
       pod: `pod${pods}`,
       hasSandbox: true,

@@ -194,3 +194,17 @@ TEST_CASE("children that outlive init keep their log until it ends" * kUnprivile
   CHECK(wait_until([&] { return pod.read("log").find("F late\n") != std::string::npos; }));
   close(log);
 }
+
+TEST_CASE("a process that waits for its start gets its log with it" * kUnprivileged) {
+  TestPod pod;
+  const std::vector<std::string> say = {"sh", "-c", "echo late"};
+  REQUIRE(pod.launch({.id = "late", .argv = say, .log = LogMode::kCri}).ok());
+  const Answer without = pod.client->named(MessageType::kStart, "late");
+  CHECK(without.code == EBADF);
+  CHECK(without.step == "open log");
+  CHECK(pod.state().at(0).state == EntryState::kParked);
+  const int log = pod.open_log("log");
+  CHECK(pod.client->named(MessageType::kStart, "late", {log}).ok());
+  CHECK(pod.client->next_exit().status.wait_status == 0);
+  CHECK(pod.read("log").find(" stdout F late\n") != std::string::npos);
+}

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import type { CgroupLayout } from '../../src/runtime/cgroup/layout.ts';
-import { oomKilled, oomKills } from '../../src/runtime/cgroup/oom.ts';
+import { oomKills, oomKillsOf } from '../../src/runtime/cgroup/oom.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'coracle-oom-'));
 after(() => rmSync(root, { recursive: true }));
@@ -28,19 +28,16 @@ describe('what the kernel says of the OOM killer', () => {
   it('should be read from the counter of either version', async () => {
     const killed = cgroup('v2-killed', 'memory.events', events(2));
     const throttled = cgroup('v2-throttled', 'memory.events', events(0));
-    assert.deepEqual([await oomKilled(V2, killed), await oomKilled(V2, throttled)], [true, false]);
+    assert.deepEqual([await oomKillsOf(V2, killed), await oomKillsOf(V2, throttled)], [2, 0]);
     for (const layout of [V1, HYBRID]) {
       const old = cgroup('v1-killed', 'memory.oom_control', control(1));
       const under = cgroup('v1-under', 'memory.oom_control', control(0));
-      assert.deepEqual(
-        [await oomKilled(layout, old), await oomKilled(layout, under)],
-        [true, false],
-      );
+      assert.deepEqual([await oomKillsOf(layout, old), await oomKillsOf(layout, under)], [1, 0]);
     }
   });
 
   it('should be nothing where there is no cgroup or no counter', async () => {
-    assert.equal(await oomKilled(V2, '/gone'), false);
+    assert.equal(await oomKillsOf(V2, '/gone'), 0);
     assert.equal(oomKills('oom_kill_disable 1\nunder_oom 0\n'), 0);
   });
 });

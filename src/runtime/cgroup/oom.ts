@@ -3,15 +3,16 @@ import { join } from 'node:path';
 import type { CgroupLayout } from './index.ts';
 import { cgroupDirs } from './index.ts';
 
-/** Whether the kernel's OOM killer has ended a process of this cgroup. */
-export async function oomKilled(layout: CgroupLayout, path: string): Promise<boolean> {
+/** How many processes of this cgroup the kernel's OOM killer has ended since it was made. */
+export async function oomKillsOf(layout: CgroupLayout, path: string): Promise<number> {
   for (const dir of cgroupDirs(layout, path, 'memory')) {
     for (const file of ['memory.events', 'memory.oom_control']) {
       const text = await readFile(join(dir, file), 'utf8').catch(() => '');
-      if (oomKills(text) > 0) return true;
+      const kills = oomKills(text);
+      if (kills > 0) return kills;
     }
   }
-  return false;
+  return 0;
 }
 
 /** The oom_kill counter of memory.events (v2) or memory.oom_control (v1, kernel ≥ 4.13). */

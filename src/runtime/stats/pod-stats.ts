@@ -45,10 +45,16 @@ export async function podStats(
       sandbox,
       sample,
       ...(links && { interfaces: links }),
-      ...(counts && { processes: counts.processes }),
+      ...(counts && { processes: Math.max(0, counts.processes - embryosOf(ctx, sandbox)) }),
       containers: statsOf.get(sandbox.record.id) ?? [],
     };
   });
+}
+
+/** What waits in a pod for a start is no process of it yet. */
+function embryosOf(ctx: RuntimeContext, { record }: Sandbox): number {
+  const monitor = ctx.monitors.find(record.id);
+  return monitor ? ctx.embryos.waiting(monitor) : 0;
 }
 
 /** Whether it is there to be read: a monitor keeps its namespaces. */

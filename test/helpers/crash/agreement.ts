@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { EntryStatus } from '../../../src/native/types.ts';
 import type { Look, LookedContainer, LookedPod } from './doomed-server.ts';
 import type { World } from './world.ts';
 
@@ -48,8 +49,10 @@ function ofPod(look: Look, pod: LookedPod): string[] {
   } else if (isMonitor(pod.monitorPid, pod.id)) {
     found.push(`${what} is not ready and has a monitor`);
   }
-  for (const { id, state, exec } of pod.entries ?? []) {
+  for (const entry of pod.entries ?? []) {
+    const { id, state, exec } = entry;
     const container = look.containers.find((each) => each.id === id);
+    if (isEmbryo(entry) && container?.state === 'created') continue;
     if (exec || !container) found.push(`${what} has a process of nobody's, ${state}`);
     else if (state !== container.state) {
       found.push(`${container.name} is ${container.state}, for its monitor ${state}`);
@@ -59,9 +62,9 @@ function ofPod(look: Look, pod: LookedPod): string[] {
 }
 
 function ofContainer(look: Look, container: LookedContainer): string[] {
-  const { name, podId, state, pid, processes, updating } = container;
+  const { id, name, podId, state, pid, processes, updating } = container;
   const found: string[] = [];
-  const pod = look.pods.find(({ id }) => id === podId);
+  const pod = look.pods.find((each) => each.id === podId);
   if (!pod) found.push(`${name} has no pod`);
   if (updating) found.push(`an update of ${name} is not over`);
   switch (state) {
@@ -71,6 +74,7 @@ function ofContainer(look: Look, container: LookedContainer): string[] {
       break;
     case 'created':
     case 'exited':
+      if (state === 'created' && pod?.entries?.some((entry) => isEmbryo(entry, id))) break;
       if (processes.length > 0) found.push(`${name} is ${state} and has processes ${processes}`);
       if (pid !== 0) found.push(`${name} is ${state} and has pid ${pid}`);
       break;
@@ -79,6 +83,10 @@ function ofContainer(look: Look, container: LookedContainer): string[] {
   }
   return found;
 }
+
+/** A process that waits for a start, and has run nothing. */
+const isEmbryo = (entry: EntryStatus, id = entry.id) =>
+  entry.id === id && entry.state === 'parked' && !entry.exec;
 
 function strangers(found: string[], known: Set<string>, what: string): string[] {
   return found.filter((id) => !known.has(id)).map((id) => `${what} ${id}, which has no record`);

@@ -8,6 +8,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const [modules, ending, dir, network] = process.argv.slice(2);
 const wanted = new Promise((resolve) => process.once('message', resolve));
@@ -24,6 +25,7 @@ const cgroups = await load('runtime/cgroup/index');
 const status = await load('store/container-status');
 const run = await load('runtime/run-sandbox');
 const create = await load('runtime/create-container');
+const embryos = await load('runtime/embryos');
 const start = await load('runtime/start');
 const exec = await load('runtime/exec-sync');
 const stop = await load('runtime/stop');
@@ -58,6 +60,13 @@ const requests = {
   },
   runPod: (config) => run.runSandbox(ctx, config),
   create: (pod, config) => create.createContainer(ctx, pod, config),
+  async embryo(id) {
+    embryos.makeEmbryo(ctx, id);
+    await new Promise(setImmediate);
+    const monitor = ctx.monitors.find(ctx.containers.get(id).record.sandboxId);
+    // No other pod has one.
+    while (ctx.embryos.size > ctx.embryos.waiting(monitor)) await sleep(1);
+  },
   start: async (id) => (await start.startContainer(ctx, id)).pid,
   exec: async (id, argv) => {
     const { stdout, exitCode } = await exec.execSync(ctx, id, argv, { timeoutMs: 10_000 });

@@ -64,6 +64,8 @@ interface Requests {
   armMonitors(spec: string): void;
   runPod(config: SandboxConfig): string;
   create(podId: string, config: ContainerConfig): string;
+  /** Resolves once the container's process is launched ahead, or could not be. */
+  embryo(id: string): void;
   start(id: string): number;
   exec(id: string, argv: string[]): { stdout: string; exitCode: number };
   exited(id: string): void;

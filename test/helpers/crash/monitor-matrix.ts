@@ -49,6 +49,8 @@ const STEPS: readonly Step[] = [
       life.stopped = await server.ask('create', life.pod, world.containerConfig());
       life.staying = await server.ask('create', life.pod, world.containerConfig());
       life.waiting = await server.ask('create', life.pod, world.containerConfig());
+      // Two are launched ahead: one of those that are started, and that which never is.
+      for (const id of [life.ending, life.waiting]) await server.ask('embryo', id);
       for (const id of [life.ending, life.stopped, life.staying]) {
         life.begun.add(id);
         await server.ask('start', id);

@@ -23,12 +23,16 @@ async function scene(world: World, network: 'pod' | 'none', make: Making): Promi
   result.pod = await world.server.ask('runPod', podConfig);
   if (make === 'pod') return result;
   result.container = await world.server.ask('create', result.pod, containerConfig);
-  if (make !== 'created') await world.server.ask('start', result.container);
+  if (make === 'launched') await world.server.ask('embryo', result.container);
+  else if (make !== 'created') await world.server.ask('start', result.container);
   return result;
 }
 
-/** How far a scene has come: `awaiting` runs, and ends when its FIFO is let go. */
-type Making = 'nothing' | 'pod' | 'created' | 'running' | 'awaiting';
+/**
+ * How far a scene has come: `launched` is created, with its process launched ahead; `awaiting` runs,
+ * and ends when its FIFO is let go.
+ */
+type Making = 'nothing' | 'pod' | 'created' | 'launched' | 'running' | 'awaiting';
 
 const podOf = (look: Look, { pod, podConfig }: Scene) =>
   look.pods.find(({ id, name }) => id === pod || name.startsWith(`${podConfig.name}_`));
@@ -119,6 +123,29 @@ const start: Operation = {
     oneOf(container?.state, 'running');
     if (pid !== undefined) assert.equal(container?.pid, pid);
   },
+};
+
+const launchAhead: Operation = {
+  name: 'launch ahead',
+  prepare: (world) => scene(world, 'none', 'created'),
+  act: (world, { container }) => world.server.ask('embryo', container),
+  found: (look, scene) => oneOf(containerOf(look, scene)?.state, 'created'),
+  done: (look, scene) => oneOf(containerOf(look, scene)?.state, 'created'),
+};
+
+/** The process that was launched ahead goes with the server that knew of it. */
+const wake: Operation = {
+  ...start,
+  name: 'wake',
+  prepare: (world) => scene(world, 'none', 'launched'),
+};
+
+const removeLaunched: Operation = {
+  name: 'remove, launched ahead',
+  prepare: (world) => scene(world, 'none', 'launched'),
+  act: (world, { container }) => world.server.ask('remove', container),
+  found: (look, scene) => oneOf(containerOf(look, scene)?.state, 'created', 'absent'),
+  done: (look, scene) => oneOf(containerOf(look, scene)?.state, 'absent'),
 };
 
 const exec: Operation = {
@@ -255,6 +282,7 @@ export const cniOperations: readonly Operation[] = [runPod, stopPod, removePod].
 );
 
 export const operations: readonly Operation[] = [
-  ...[runPod, create, start, exec, exit, stop, remove, update, stopPod, removePod],
+  ...[runPod, create, start, launchAhead, wake, removeLaunched, exec, exit, stop, remove],
+  ...[update, stopPod, removePod],
   ...[importImage, pullImage, removeImage],
 ];
