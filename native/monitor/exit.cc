@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "native/monitor/cgroup_kill.h"
 #include "native/monitor/clock.h"
@@ -29,12 +30,29 @@ void retry_in(Monitor& monitor, uint64_t delay) {
   if (monitor.retry_at == 0 || at < monitor.retry_at) monitor.retry_at = at;
 }
 
-// A tracer may keep the process: then it is reaped when that lets go, and nobody waits for it.
+// A tracer may keep the process: then it is reaped when that lets go, and nobody waits for it. It
+// has to be: the first process of a PID namespace does not end before all others of it are reaped.
 void reap_entry(Monitor& monitor, Entry& entry) {
   if (reap(entry.process.pidfd)) return;
-  monitor.unreaped.add(Fd(entry.process.pidfd));
-  entry.process.pidfd = -1;
+  ++monitor.unreaped;
   retry_in(monitor, kLingerPause);
+}
+
+bool is_watched(Monitor& monitor, pid_t pid) {
+  bool found = pid == monitor.pod.reaper_pid;
+  monitor.entries.each(
+      [&](Entry& entry) { found = found || (entry.alive() && entry.process.pid == pid); });
+  return found;
+}
+
+// One that is watched is reaped in its turn, and others behind it the next time.
+void reap_released(Monitor& monitor) {
+  while (monitor.unreaped != 0) {
+    const pid_t pid = ended_child();
+    if (pid == 0 || is_watched(monitor, pid)) return retry_in(monitor, kLingerPause);
+    waitpid(pid, nullptr, WNOHANG | __WALL);
+    --monitor.unreaped;
+  }
 }
 
 bool kill_rest(Monitor& monitor, Entry& entry) {
@@ -201,7 +219,7 @@ void continue_exits(Monitor& monitor) {
   monitor.entries.each([&](Entry& entry) {
     if (has_more_to_do(entry)) continue_exit(monitor, entry, turn_ends);
   });
-  if (monitor.unreaped.try_again()) retry_in(monitor, kLingerPause);
+  reap_released(monitor);
 }
 
 }  // namespace coracle

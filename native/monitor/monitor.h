@@ -11,7 +11,6 @@
 #include "native/monitor/log_pump.h"
 #include "native/monitor/message.h"
 #include "native/monitor/pod.h"
-#include "native/monitor/unreaped.h"
 
 namespace coracle {
 
@@ -44,12 +43,12 @@ struct Monitor {
   uint32_t owner_generation = 0;  // of the connection that made the sandbox
   Pod pod;
   EntryTable entries;
-  Unreaped unreaped;
   AttachTable clients;
   PumpBuffers buffers;
   Pages receive_buffer{kReceiveBuffer};
   uint32_t exiting = 0;   // entries in Phase::kExiting, or with something left to do
   uint64_t retry_at = 0;  // CLOCK_MONOTONIC of the next look at them; 0: none is needed
+  uint32_t unreaped = 0;  // processes that are over for everybody but the kernel: see reap_entry()
   bool shutting_down = false;
   uint64_t shutdown_by = 0;  // CLOCK_MONOTONIC
   PendingReply shutdown_reply;

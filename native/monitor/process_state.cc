@@ -82,6 +82,12 @@ bool reap(int pidfd) {
          info.si_pid != 0;
 }
 
+pid_t ended_child() {
+  siginfo_t info{};
+  if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | kWaitAll) != 0) return 0;
+  return info.si_pid;
+}
+
 bool has_executed(int proc_fd, pid_t pid) {
   const char* flags = Stat(proc_fd, pid).field(9);
   return flags == nullptr || (strtoul(flags, nullptr, 10) & kForkedWithoutExec) == 0;

@@ -23,6 +23,9 @@ bool read_traced_exit_status(int proc_fd, pid_t pid, ExitStatus* status);
 // holds it still.
 bool reap(int pidfd);
 
+// A child that has ended and is not reaped, of all of them; 0: there is none.
+pid_t ended_child();
+
 // Whether a child has called execve since it was cloned, zombies included: PF_FORKNOEXEC, 0x40 of
 // the flags in /proc/PID/stat, is set by clone and cleared by execve. True where /proc can't say.
 bool has_executed(int proc_fd, pid_t pid);

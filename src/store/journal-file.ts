@@ -8,13 +8,12 @@ import {
   ftruncateSync,
   openSync,
   readFileSync,
-  write,
 } from 'node:fs';
 import { promisify } from 'node:util';
 import { failpoint } from '../failpoint.ts';
 import { mayUseReserve } from './backend.ts';
 import { decodeFrames, encodeFrame, type Frame, type PlacedFrame } from './journal-frame.ts';
-import { writeAll } from './write-all.ts';
+import { writeAll, writeAside } from './write-all.ts';
 
 /** Bytes that are allotted beforehand, so that frames within them need no new space. */
 const ALLOTTED = 128 * 1024;
@@ -22,7 +21,6 @@ const ALLOTTED = 128 * 1024;
 const RESERVE = 64 * 1024;
 
 const dataSync = promisify(fdatasync);
-const writeSome = promisify(write);
 const truncateAside = promisify(ftruncate);
 
 /** A file of frames that is written from the start, over what is no longer needed. */
@@ -141,11 +139,5 @@ export class JournalFile {
 
   close(): void {
     closeSync(this.#fd);
-  }
-}
-
-async function writeAside(fd: number, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    done += (await writeSome(fd, bytes, done, bytes.length - done, position + done)).bytesWritten;
   }
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <vector>
 
 #include "native/plan/exit_record.h"
 #include "native/sys/fd.h"
@@ -261,19 +262,29 @@ TEST_CASE("signals to the monitor's group do not reach it" * kUnprivileged) {
 TEST_CASE("an end that a tracer keeps from the monitor is told, and reaped when that lets go" *
           kUnprivileged) {
   TestPod pod;
-  REQUIRE(pod.launch({.id = "c", .argv = {"sh", "-c", "sleep 1000"}}).ok());
-  REQUIRE(pod.client->named(MessageType::kStart, "c").ok());
-  const auto pid = static_cast<pid_t>(pod.state().at(0).pid);
-  REQUIRE(ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) == 0);
-  SUBCASE("killed") {
-    REQUIRE(pod.client->signal("c", SIGKILL).ok());
-    CHECK(pod.client->next_exit().status.wait_status == SIGKILL);
+  std::vector<pid_t> traced;
+  // More than any table of them would have.
+  for (int number = 0; number < 100; ++number) {
+    const std::string id = "c" + std::to_string(number);
+    REQUIRE(pod.launch({.id = id, .argv = {"sh", "-c", "sleep 1000"}}).ok());
+    REQUIRE(pod.client->named(MessageType::kStart, id).ok());
+    traced.push_back(static_cast<pid_t>(pod.state().back().pid));
+    REQUIRE(ptrace(PTRACE_SEIZE, traced.back(), nullptr, nullptr) == 0);
+    if (number % 2 == 0) {
+      REQUIRE(pod.client->signal(id, SIGKILL).ok());
+      CHECK(pod.client->next_exit().status.wait_status == SIGKILL);
+    }
+    CHECK(pod.client->named(MessageType::kDelete, id).ok());
   }
-  SUBCASE("deleted") { CHECK(pod.client->named(MessageType::kDelete, "c").ok()); }
-  CHECK(process_exists(static_cast<uint32_t>(pid)));
-  // Its tracer looks at it, which is what lets go.
-  int status = 0;
-  CHECK(waitpid(pid, &status, __WALL) == pid);
-  CHECK(WTERMSIG(status) == SIGKILL);
-  while (process_exists(static_cast<uint32_t>(pid))) usleep(1000);
+  CHECK(pod.state().empty());
+  for (const pid_t pid : traced) {
+    CHECK(process_exists(static_cast<uint32_t>(pid)));
+    // Its tracer looks at it, which is what lets go.
+    int status = 0;
+    CHECK(waitpid(pid, &status, __WALL) == pid);
+    CHECK(WTERMSIG(status) == SIGKILL);
+  }
+  for (const pid_t pid : traced) {
+    while (process_exists(static_cast<uint32_t>(pid))) usleep(1000);
+  }
 }

@@ -60,7 +60,8 @@ export async function cellsOf(
 
 /** How many of a point's hits come in every run: what gathers in the background may come in one. */
 function certain(point: string, hits: ReadonlyMap<string, number>): number {
-  if (point.startsWith('lmdb.')) return 1;
+  // Of an operation that commits nothing, they are what was done before it.
+  if (point.startsWith('lmdb.')) return hits.has('journal.append') ? 1 : 0;
   if (point === 'journal.sync') return hits.get('store.flush') ?? 0;
   return Number.POSITIVE_INFINITY;
 }
