@@ -156,9 +156,10 @@ test('what is to be passed on needs a source that is shared, or a slave', async 
     await assert.rejects(create(both), /mounts\[0\]\.propagation: .* not shared; rshared needs/);
     await assert.rejects(create(down), /which is not shared or slave; rslave needs one that is/);
     execFileSync('mount', ['--make-shared', hostPath]);
-    await create(both);
+    const containerId = await create(both);
+    // A slave of nobody is private again; a process that is launched ahead would be somebody.
+    await server.client.removeContainer({ containerId });
     execFileSync('mount', ['--make-slave', hostPath]);
-    // A slave of nobody is private again.
     await assert.rejects(create(down), /not shared or slave/);
   } finally {
     await server.client.removePodSandbox({ podSandboxId: privileged.id });
