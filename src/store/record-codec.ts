@@ -1,3 +1,4 @@
+import { seccompFromText, seccompToText } from './seccomp-text.ts';
 import type { Codec } from './table.ts';
 import type { ContainerRecord, SandboxRecord } from './types.ts';
 
@@ -54,7 +55,7 @@ export const sandboxRecordCodec: Codec<SandboxRecord> = checked<SandboxRecord>({
   stoppedAt: 'bigint',
 });
 
-export const containerRecordCodec: Codec<ContainerRecord> = checked<ContainerRecord>({
+const plainContainer: Codec<ContainerRecord> = checked<ContainerRecord>({
   id: 'string',
   name: 'string',
   sandboxId: 'string',
@@ -65,3 +66,28 @@ export const containerRecordCodec: Codec<ContainerRecord> = checked<ContainerRec
   stopSignal: 'string',
   spec: 'object',
 });
+
+/** The seccomp profile is text; in version 1 it was an object like the rest. */
+export const containerRecordCodec: Codec<ContainerRecord> = {
+  version: 2,
+  reads: [1, 2],
+  encode(record) {
+    const { seccomp } = record.spec.linux;
+    return plainContainer.encode(
+      seccomp === undefined ? record : (withSeccomp(record, seccompToText(seccomp)) as never),
+    );
+  },
+  decode(data, version) {
+    const record = plainContainer.decode(data, version);
+    const seccomp: unknown = record.spec.linux?.seccomp;
+    if (seccomp === undefined) return record;
+    const text = version === 1 ? seccompToText(seccomp as never) : seccomp;
+    if (typeof text !== 'string') throw new TypeError('spec.linux.seccomp is no text');
+    return withSeccomp(record, seccompFromText(text)) as ContainerRecord;
+  },
+};
+
+function withSeccomp(record: ContainerRecord, seccomp: unknown): object {
+  const { spec } = record;
+  return { ...record, spec: { ...spec, linux: { ...spec.linux, seccomp } } };
+}

@@ -70,7 +70,7 @@ export function containerRecord(
     devices: [],
     stopSignal: 'SIGTERM',
     layers: ['layers/1'],
-    spec: { ociVersion: '1.2.0' } as ContainerRecord['spec'],
+    spec: { ociVersion: '1.2.0', linux: {} } as ContainerRecord['spec'],
     ...change,
   };
 }
