@@ -1,6 +1,7 @@
 #include "native/addon/file_ops.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -74,6 +75,28 @@ Failure write_file(const FileOp& op) {
   return Failure{code, file ? "write \"" + op.value.substr(0, 80) + "\" to" : "open", op.path};
 }
 
+// The mode and the owner are the file's whatever the umask is, and whoever had it before.
+Failure create_file(const FileOp& op) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
+  const Fd file(open(op.path.c_str(), kFlags, op.mode));
+  if (!file) return system_failure("open", op.path);
+  for (size_t done = 0; done < op.value.size();) {
+    const ssize_t written = write(file.get(), op.value.data() + done, op.value.size() - done);
+    if (written < 0 && errno != EINTR) return system_failure("write", op.path);
+    if (written > 0) done += static_cast<size_t>(written);
+  }
+  // A change of owner takes set-id bits away.
+  if (fchown(file.get(), op.uid, op.gid) != 0) return system_failure("chown", op.path);
+  if (fchmod(file.get(), op.mode) != 0) return system_failure("chmod", op.path);
+  return {};
+}
+
+// Where it cannot be moved, as to another file system or on a full disk, it is deleted here.
+Failure discard(const FileOp& op) {
+  if (rename(op.path.c_str(), op.to.c_str()) == 0 || errno == ENOENT) return {};
+  return remove_tree(op.path);
+}
+
 Failure remove_directory(const std::string& path) {
   for (int attempt = 0;; attempt++) {
     if (rmdir(path.c_str()) == 0 || errno == ENOENT) return {};
@@ -113,11 +136,17 @@ Failure run_file_ops(const std::vector<FileOp>& ops) {
       case FileOp::Kind::kWrite:
         failure = write_file(op);
         break;
+      case FileOp::Kind::kCreate:
+        failure = create_file(op);
+        break;
       case FileOp::Kind::kRmdir:
         failure = remove_directory(op.path);
         break;
       case FileOp::Kind::kRemoveTree:
         failure = remove_tree(op.path);
+        break;
+      case FileOp::Kind::kDiscard:
+        failure = discard(op);
         break;
       case FileOp::Kind::kBindFile:
         failure = bind_file(op);

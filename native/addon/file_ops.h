@@ -12,12 +12,24 @@
 namespace coracle {
 
 struct FileOp {
-  enum class Kind { kMkdir, kWrite, kRmdir, kRemoveTree, kBindFile, kUnbindFile };
+  enum class Kind {
+    kMkdir,
+    kWrite,
+    kCreate,
+    kRmdir,
+    kRemoveTree,
+    kDiscard,
+    kBindFile,
+    kUnbindFile,
+  };
   Kind kind = Kind::kMkdir;
   std::string path;
-  std::string value;      // kWrite
+  std::string value;      // kWrite, kCreate
   std::string source;     // kBindFile
-  mode_t mode = 0755;     // kMkdir
+  std::string to;         // kDiscard
+  mode_t mode = 0755;     // kMkdir, kCreate
+  uid_t uid = 0;          // kCreate
+  gid_t gid = 0;          // kCreate
   bool parents = false;   // kMkdir
   bool optional = false;  // kWrite: a missing file or a refused value is no error
 };

@@ -21,17 +21,28 @@ FileOp read_file_op(const JsField& in) {
     op.kind = FileOp::Kind::kWrite;
     op.value = in.get("value").string();
     op.optional = in.get("optional").boolean();
+  } else if (name == "create") {
+    op.kind = FileOp::Kind::kCreate;
+    op.value = in.get("value").string();
+    op.mode = static_cast<mode_t>(in.get("mode").integer(0, 07777));
+    op.uid = in.get("uid").u32();
+    op.gid = in.get("gid").u32();
   } else if (name == "rmdir") {
     op.kind = FileOp::Kind::kRmdir;
   } else if (name == "removeTree") {
     op.kind = FileOp::Kind::kRemoveTree;
+  } else if (name == "discard") {
+    op.kind = FileOp::Kind::kDiscard;
+    op.to = in.get("to").string();
   } else if (name == "bindFile") {
     op.kind = FileOp::Kind::kBindFile;
     op.source = in.get("source").string();
   } else if (name == "unbindFile") {
     op.kind = FileOp::Kind::kUnbindFile;
   } else {
-    name_field.wrong("'mkdir', 'write', 'rmdir', 'removeTree', 'bindFile' or 'unbindFile'");
+    name_field.wrong(
+        "'mkdir', 'write', 'create', 'rmdir', 'removeTree', 'discard', 'bindFile' or "
+        "'unbindFile'");
   }
   return op;
 }

@@ -1,5 +1,4 @@
 import { createContainer as create } from '../runtime/create-container.ts';
-import { makeEmbryo } from '../runtime/embryos.ts';
 import type { Unary } from './call.ts';
 import type { CreateContainerRequest, CreateContainerResponse } from './gen/cri.ts';
 import { containerFromCri } from './translate-container.ts';
@@ -16,8 +15,6 @@ export const createContainer: Unary<CreateContainerRequest, CreateContainerRespo
 ) => {
   const { record } = ctx.sandboxes.get(request.podSandboxId);
   const config = containerFromCri(request.config, record.config, translationHost(ctx));
-  const containerId = await create(ctx, record.id, config, signal);
   // An embedding program says only at the start where the streams go; here the log has them.
-  makeEmbryo(ctx, containerId);
-  return { containerId };
+  return { containerId: await create(ctx, record.id, config, { signal, ahead: true }) };
 };

@@ -43,10 +43,10 @@ export class Pod implements AsyncDisposable {
     options: ContainerOptions,
     call: { signal?: AbortSignal } = {},
   ): Promise<Container> {
-    const { signal } = check(waitOptions, 'call', call);
+    check(waitOptions, 'call', call);
     const given = check(containerOptions, 'options', options) as ContainerOptions;
     const config = { name: `container-${newId().slice(0, 12)}`, ...given, attempt: 0 };
-    return new Container(this.#ctx, await createContainer(this.#ctx, this.id, config, signal));
+    return new Container(this.#ctx, await createContainer(this.#ctx, this.id, config, call));
   }
 
   containers(): Container[] {

@@ -206,10 +206,14 @@ export type FileOp =
   | { op: 'mkdir'; path: string; mode: number; parents: boolean }
   /** open, one write(2), close. `optional`: a missing file or a refused value is no error. */
   | { op: 'write'; path: string; value: string; optional: boolean }
+  /** A file of its own with this content, mode and owner, over what was there. */
+  | { op: 'create'; path: string; value: string; mode: number; uid: number; gid: number }
   /** rmdir(2); a missing directory is no error; EBUSY is retried for a short while. */
   | { op: 'rmdir'; path: string }
   /** rm -rf without leaving the file system of `path`; a missing path is no error. */
   | { op: 'removeTree'; path: string }
+  /** rename(2) to `to`, for later deletion; `removeTree` where that fails, as on another disk. */
+  | { op: 'discard'; path: string; to: string }
   /** mount(2) with MS_BIND: `source` (a file, as /proc/PID/ns/net) onto `path`, made if missing. */
   | { op: 'bindFile'; source: string; path: string }
   /** umount2(2) with MNT_DETACH and UMOUNT_NOFOLLOW, all that is mounted there, then unlink(2);

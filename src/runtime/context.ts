@@ -18,6 +18,7 @@ import type { LiveContainers } from './live.ts';
 import type { Monitors } from './monitors.ts';
 import type { SeccompCache } from './seccomp-cache.ts';
 import type { Stats } from './stats/open-stats.ts';
+import type { Trash } from './trash.ts';
 
 /** The part of pino's interface that the runtime uses; any logger of that shape will do. */
 export interface Logger {
@@ -91,6 +92,7 @@ export interface RuntimeContext {
   readonly launches: LaunchPhases;
   readonly creations: Creations;
   readonly embryos: Embryos;
+  readonly trash: Trash;
   /** Where clients of exec, attach and port-forward connect; an embedding program has none. */
   streaming?: StreamServer;
   /** True once nothing new may begin, since the runtime is being closed. */

@@ -10,6 +10,7 @@ import { imagesOf } from './container-images.ts';
 import type { RuntimeContext } from './context.ts';
 import { type Creation, isSameRequest } from './creations.ts';
 import { describeContainer } from './describe-container.ts';
+import { makeEmbryo } from './embryos.ts';
 import { fromNative } from './native-failure.ts';
 import { snapshotDir } from './paths.ts';
 import { refuseWhileClosing, requireReadySandbox, requireRunningTarget } from './preconditions.ts';
@@ -21,6 +22,12 @@ import { makeVolumes } from './volumes.ts';
 /** Pauses between attempts to undo a failed creation, ms. */
 const FIRST_RETRY = 1_000;
 const LAST_RETRY = 60_000;
+
+export interface CreateOptions {
+  signal?: AbortSignal;
+  /** Its process is launched ahead of its start, which then has to leave the streams to the log. */
+  ahead?: boolean;
+}
 
 /**
  * Creates a container: everything that a start needs is made ready here, so that the start itself
@@ -34,7 +41,7 @@ export async function createContainer(
   ctx: RuntimeContext,
   sandboxId: string,
   config: ContainerConfig,
-  signal?: AbortSignal,
+  { signal, ahead = false }: CreateOptions = {},
 ): Promise<string> {
   refuseWhileClosing(ctx);
   const { sandbox } = requireReadySandbox(ctx, sandboxId);
@@ -43,7 +50,7 @@ export async function createContainer(
     sandboxId: sandbox.record.id,
     request: config,
     find: () => findUntouched(ctx, name, sandbox.record.id, config),
-    make: () => create(ctx, sandbox, name, config),
+    make: () => create(ctx, sandbox, name, config, ahead),
     undo: (id) =>
       removeContainer(ctx, id).catch((error: unknown) => {
         ctx.log.error({ id, err: error }, 'a container whose creator has gone could not be undone');
@@ -57,6 +64,7 @@ async function create(
   sandbox: Sandbox,
   name: string,
   config: ContainerConfig,
+  ahead: boolean,
 ): Promise<string> {
   const id = newId();
   ctx.containerNames.reserve(name, id);
@@ -65,17 +73,19 @@ async function create(
     record = await describeContainer(ctx, sandbox, id, name, config);
     requireRunningTarget(ctx, record);
     for (const imageId of imagesOf(record)) ctx.images.hold(imageId, id);
-    await ctx.addon.runFileOps([
+    const making = ctx.addon.runFileOps([
       ...snapshotOps(ctx, id),
       ...createOps(ctx.cgroups, record.cgroupPath, record.spec.linux.resources),
     ]);
-    await makeVolumes(ctx, record);
-    await limitDevices(ctx, record);
     // Also warms the seccomp program. What is wrong with the plan shows at the start.
-    await preparedPlan(ctx, record).catch(() => {
+    const planned = preparedPlan(ctx, record).catch(() => {
       ctx.live.of(id).plan = undefined;
     });
+    await Promise.all([making, planned]);
+    await makeVolumes(ctx, record);
+    await limitDevices(ctx, record);
     requireReadySandbox(ctx, sandbox.record.id);
+    if (ahead) makeEmbryo(ctx, record);
     await ctx.containers.add(record);
   } catch (error) {
     if (!record) ctx.containerNames.release(name);

@@ -1,5 +1,4 @@
 import { pidMode } from '../spec/namespaces.ts';
-import { stateOf } from '../store/container-status.ts';
 import type { ContainerRecord } from '../store/types.ts';
 import type { RuntimeContext } from './context.ts';
 import { settledWithin } from './deferred.ts';
@@ -127,23 +126,17 @@ async function end(id: string, { monitor, launched, task }: Embryo): Promise<voi
 }
 
 /**
- * Has the process of a container that was just made launched ahead, once whoever asked for the
- * container is answered. Only one with a PID namespace of its own: others would see it, and could
- * stop it.
+ * Has the process of a container that is being made launched ahead, while its record is written.
+ * Only one with a PID namespace of its own: others would see it, and could stop it.
  */
-export function makeEmbryo(ctx: RuntimeContext, id: string): void {
-  setImmediate(() => {
-    const container = ctx.containers.find(id);
-    if (!container || ctx.draining || !ctx.embryos.accepts(id)) return;
-    const { record, status } = container;
-    const { starting, removing } = status.get();
-    if (stateOf(status.get()) !== 'created' || starting || removing) return;
-    const sandbox = ctx.sandboxes.find(record.sandboxId);
-    const monitor = ctx.monitors.find(record.sandboxId);
-    if (sandbox?.state !== 'ready' || sandbox.stopping || !monitor?.embryos) return;
-    if (pidMode(sandbox.record.config, record.config) !== 'new') return;
-    ctx.embryos.add(id, monitor, () => launch(ctx, record, monitor));
-  });
+export function makeEmbryo(ctx: RuntimeContext, record: ContainerRecord): void {
+  const { id, sandboxId, config } = record;
+  if (ctx.draining || !ctx.embryos.accepts(id)) return;
+  const sandbox = ctx.sandboxes.find(sandboxId);
+  const monitor = ctx.monitors.find(sandboxId);
+  if (sandbox?.state !== 'ready' || sandbox.stopping || !monitor?.embryos) return;
+  if (pidMode(sandbox.record.config, config) !== 'new') return;
+  ctx.embryos.add(id, monitor, () => launch(ctx, record, monitor));
 }
 
 async function launch(

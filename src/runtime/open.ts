@@ -27,6 +27,7 @@ import { CONTAINERS } from './paths.ts';
 import { recover } from './recover.ts';
 import { SeccompCache } from './seccomp-cache.ts';
 import { openStats } from './stats/open-stats.ts';
+import { Trash } from './trash.ts';
 
 /** How long what is under way may go on when a runtime is closed, ms. */
 const DRAIN_MS = 5_000;
@@ -147,6 +148,7 @@ async function assemble(
     launches: new LaunchPhases(),
     creations: new Creations(),
     embryos: new Embryos(),
+    trash: await Trash.open(options.root, addon, log),
     draining: false,
     closing: false,
     ready: false,
@@ -174,6 +176,7 @@ export async function closeRuntime(ctx: RuntimeContext, drainMs = DRAIN_MS): Pro
     ctx.network.close(),
     ctx.images.close(),
     ctx.stats.layers.close(),
+    ctx.trash.close(),
   ]);
   try {
     for (const each of closings) if (each.status === 'rejected') throw each.reason;

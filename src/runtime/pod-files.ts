@@ -1,6 +1,7 @@
-import { chown, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import type { FileOp } from '../native/types.ts';
 import { hostResolvConf } from '../network/host-resolv-conf.ts';
 import type { PodNetwork } from '../network/index.ts';
 import { hostnameFile, hostsFile, resolvConf } from '../network/pod-files.ts';
@@ -37,20 +38,22 @@ export async function writePodFiles(
   const paths = podFilePaths(ctx, record);
   const hostNetwork = config.namespaces?.network === 'node';
   const name = config.hostname || (hostNetwork ? hostname() : config.name.slice(0, HOSTNAME_MAX));
-  await mkdir(podFilesDir(ctx.options, record.id), { recursive: true, mode: 0o700 });
-  const [hostHosts, hostResolv] = await Promise.all([
-    readFile('/etc/hosts', 'utf8').catch(() => ''),
-    hostNetwork ? readFile('/etc/resolv.conf', 'utf8').catch(() => '') : hostResolvConf(),
-  ]);
-  const maps = config.userNamespace;
-  const write = async (path: string, text: string) => {
-    await writeFile(path, text, { mode: 0o644 });
-    // The containers' root may change them, as in any pod.
-    if (maps) await chown(path, maps.uids.hostId, maps.gids.hostId);
+  const hosts = hostNetwork
+    ? await readFile('/etc/hosts', 'utf8').catch(() => '')
+    : hostsFile({ ips: network.ips, hostname: name });
+  const hostResolv = hostNetwork
+    ? await readFile('/etc/resolv.conf', 'utf8').catch(() => '')
+    : await hostResolvConf();
+  const { uids, gids } = config.userNamespace ?? {};
+  // The containers' root may change them, as in any pod.
+  const owner = { uid: uids?.hostId ?? 0, gid: gids?.hostId ?? 0 };
+  const create = (path: string, value: string): FileOp => {
+    return { op: 'create', path, value, mode: 0o644, ...owner };
   };
-  await Promise.all([
-    write(paths.hosts, hostNetwork ? hostHosts : hostsFile({ ips: network.ips, hostname: name })),
-    write(paths.resolvConf, resolvConf(config.dns, hostResolv, { hostNetwork })),
-    write(paths.hostname, hostnameFile(name)),
+  await ctx.addon.runFileOps([
+    { op: 'mkdir', path: podFilesDir(ctx.options, record.id), mode: 0o700, parents: true },
+    create(paths.hosts, hosts),
+    create(paths.resolvConf, resolvConf(config.dns, hostResolv, { hostNetwork })),
+    create(paths.hostname, hostnameFile(name)),
   ]);
 }

@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContainerRecord } from '../store/types.ts';
 import { removeOps } from './cgroup/index.ts';
@@ -22,11 +21,12 @@ export async function releaseContainer(
   if (monitor) await deleteEntry(monitor, id);
   await ctx.addon.runFileOps([
     ...removeOps(ctx.cgroups, record.cgroupPath),
-    { op: 'removeTree', path: join(ctx.options.root, snapshotDir(id)) },
+    ctx.trash.discard(join(ctx.options.root, snapshotDir(id))),
+    ...exitRecordNames(id).map((name) => {
+      return { op: 'removeTree', path: join(exitDir(ctx.options, sandboxId), name) } as const;
+    }),
   ]);
-  for (const name of exitRecordNames(id)) {
-    await rm(join(exitDir(ctx.options, sandboxId), name), { force: true });
-  }
+  ctx.trash.empty();
   await ctx.containers.remove(id);
   for (const imageId of imagesOf(record)) ctx.images.release(imageId, id);
   ctx.containerNames.releaseId(id);

@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import type { SandboxRecord } from '../store/types.ts';
 import { removePodOps } from './cgroup/index.ts';
 import type { RuntimeContext } from './context.ts';
@@ -9,10 +8,11 @@ import { podDir, podFilesDir } from './paths.ts';
 export async function releaseSandbox(ctx: RuntimeContext, record: SandboxRecord): Promise<void> {
   await endMonitor(ctx, record.id);
   await ctx.network.detach(record.id);
-  await ctx.addon.runFileOps(removePodOps(ctx.cgroups, record.cgroupPath, record.config));
-  for (const dir of [podDir(ctx.options, record.id), podFilesDir(ctx.options, record.id)]) {
-    await rm(dir, { recursive: true, force: true });
-  }
+  await ctx.addon.runFileOps([
+    ...removePodOps(ctx.cgroups, record.cgroupPath, record.config),
+    { op: 'removeTree', path: podDir(ctx.options, record.id) },
+    { op: 'removeTree', path: podFilesDir(ctx.options, record.id) },
+  ]);
   await ctx.sandboxes.remove(record.id);
   ctx.sandboxNames.releaseId(record.id);
 }

@@ -69,7 +69,7 @@ export class DirectRuntime {
   }
 
   create(pod: string, change: Partial<ContainerConfig> = {}, signal?: AbortSignal) {
-    return createContainer(this.ctx, pod, containerConfig(change), signal);
+    return createContainer(this.ctx, pod, containerConfig(change), signal ? { signal } : {});
   }
 
   /** Closes it as a program does that ends at once, and opens it anew, after `meanwhile`. */

@@ -19,6 +19,8 @@ export interface EmbryoSuite extends DirectSuite {
   pod: string;
   /** Makes a container as the CRI makes one. */
   created(change?: Partial<ContainerConfig>, pod?: string): Promise<Created>;
+  /** Has the process of a container that is there launched ahead. */
+  launchAhead(id: string): void;
   /** Starts it and tells whether its embryo has become its process. */
   wakes(container: Created): Promise<boolean>;
   /** What the pod's monitor says of it. */
@@ -42,6 +44,9 @@ export function embryoSuite(): EmbryoSuite {
       const id = await runtime.create(pod, change);
       return { id, pid: await embryoOf(id, pod) };
     },
+    launchAhead(id) {
+      makeEmbryo(runtime.ctx, runtime.ctx.containers.get(id).record);
+    },
     async wakes({ id, pid }) {
       const task = await startContainer(runtime.ctx, id);
       return task.pid === pid;
@@ -62,8 +67,7 @@ export function embryoSuite(): EmbryoSuite {
     const { ctx } = runtime;
     const monitor = ctx.monitors.get(pod);
     const [others, waiting] = [ctx.embryos.size, ctx.embryos.waiting(monitor)];
-    makeEmbryo(ctx, id);
-    await new Promise(setImmediate);
+    suite.launchAhead(id);
     while (ctx.embryos.size > others && ctx.embryos.waiting(monitor) === waiting) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { cgroupDirs } from '../../src/runtime/cgroup/index.ts';
 import { keepAlive } from '../../src/runtime/deferred.ts';
-import { makeEmbryo } from '../../src/runtime/embryos.ts';
 import { execSync } from '../../src/runtime/exec-sync.ts';
 import { removeContainer } from '../../src/runtime/remove.ts';
 import { reopenLog } from '../../src/runtime/reopen-log.ts';
@@ -19,7 +18,7 @@ import { gate } from '../helpers/direct-runtime.ts';
 import { embryoSuite } from '../helpers/embryo-suite.ts';
 
 const suite = embryoSuite();
-const { runtime, status, state, exited, created, wakes, entry, log } = suite;
+const { launchAhead, runtime, status, state, exited, created, wakes, entry, log } = suite;
 const assertClean = () => suite.assertClean();
 
 const record = (id: string) => runtime.ctx.containers.get(id).record;
@@ -121,7 +120,7 @@ test('a cgroup that is full is refused at the start alone, as without an embryo'
     const [dir] = dirsOf(id, 'pids');
     if (!dir) return 'unlimited';
     writeFileSync(join(dir, 'pids.max'), '0');
-    if (embryo) makeEmbryo(ctx, id);
+    if (embryo) launchAhead(id);
     await new Promise(setImmediate);
     while (ctx.embryos.size > 0 && (await entry(id))?.state !== 'parked');
     assert.equal(state(id), 'created');
@@ -171,8 +170,7 @@ test('SB-13: containers of a monitor that died with their embryos have never run
 test('G-2, G-3: a start that waits for an embryo that hangs is broken off by a stop', async (t) => {
   const id = await runtime.create(suite.pod);
   if (!freeze(id)) return t.skip('needs cgroup v2');
-  makeEmbryo(runtime.ctx, id);
-  await new Promise(setImmediate);
+  launchAhead(id);
   const start = startContainer(runtime.ctx, id);
   await Promise.all([
     assert.rejects(start, { kind: 'FailedPrecondition', message: /broken off/ }),
@@ -185,8 +183,7 @@ test('G-2, G-3: a start that waits for an embryo that hangs is broken off by a s
 test('an embryo that hangs is ended by the stop of its container', async (t) => {
   const id = await runtime.create(suite.pod);
   if (!freeze(id)) return t.skip('needs cgroup v2');
-  makeEmbryo(runtime.ctx, id);
-  await new Promise(setImmediate);
+  launchAhead(id);
   await stopContainer(runtime.ctx, id, 0, AbortSignal.timeout(4_000));
   assert.equal(state(id), 'created');
   assert.equal(await entry(id), undefined);
@@ -197,8 +194,7 @@ test('a mount source that hangs holds up a removal only so long, and leaves noth
   const { ctx } = runtime;
   const id = await runtime.create(suite.pod);
   const letGo = heldLaunches();
-  makeEmbryo(ctx, id);
-  await new Promise(setImmediate);
+  launchAhead(id);
   await removeContainer(ctx, id);
   letGo();
   await new Promise(setImmediate);
@@ -211,8 +207,7 @@ test('G-2: a stop waits for a start that waits for an embryo', async () => {
   const { ctx } = runtime;
   const id = await runtime.create(suite.pod);
   const letGo = heldLaunches();
-  makeEmbryo(ctx, id);
-  await new Promise(setImmediate);
+  launchAhead(id);
   const start = startContainer(ctx, id);
   const stop = stopContainer(ctx, id, 0);
   letGo();

@@ -4,7 +4,6 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { makeEmbryo } from '../../src/runtime/embryos.ts';
 import { closeRuntime } from '../../src/runtime/open.ts';
 import { removeContainer } from '../../src/runtime/remove.ts';
 import { startContainer } from '../../src/runtime/start.ts';
@@ -15,7 +14,7 @@ import type { ContainerConfig } from '../../src/spec/config.ts';
 import { embryoSuite } from '../helpers/embryo-suite.ts';
 
 const suite = embryoSuite();
-const { runtime, status, state, exited, created, wakes, entry, log } = suite;
+const { launchAhead, runtime, status, state, exited, created, wakes, entry, log } = suite;
 const assertClean = () => suite.assertClean();
 
 const SAYS = ['sh', '-c', 'cat /file; echo said'];
@@ -42,7 +41,7 @@ test('a start that comes at once waits for the launch, and 8 at once for theirs'
   await Promise.all(
     Array.from({ length: 8 }, async (_, n) => {
       const id = await runtime.create(suite.pod, { command: ['sh', '-c', `exit ${n}`] });
-      makeEmbryo(runtime.ctx, id);
+      launchAhead(id);
       if (n % 2 === 0) await new Promise(setImmediate);
       await startContainer(runtime.ctx, id);
       await exited(id);
@@ -112,8 +111,7 @@ test('an embryo ends with the removal or the stop of its container, and with its
   await removeContainer(ctx, removed.id);
   assert.equal(existsSync(`/proc/${removed.pid}`), false);
   const atOnce = await runtime.create(suite.pod);
-  makeEmbryo(ctx, atOnce);
-  await new Promise(setImmediate);
+  launchAhead(atOnce);
   await removeContainer(ctx, atOnce);
   assert.equal(await entry(atOnce), undefined);
   const stopped = await created();
@@ -197,7 +195,7 @@ test('starts against stops and removals leave no process', async () => {
   const outcomes = await Promise.all(
     Array.from({ length: 12 }, async (_, n) => {
       const id = await runtime.create(suite.pod, { command: ['sleep', '1000'] });
-      makeEmbryo(ctx, id);
+      launchAhead(id);
       if (n % 4 !== 0) await new Promise((resolve) => setTimeout(resolve, n % 4));
       const against = n % 2 === 0 ? stopContainer(ctx, id, 0) : removeContainer(ctx, id);
       const [start, other] = await Promise.allSettled([startContainer(ctx, id), against]);

@@ -26,7 +26,12 @@ function fakeMonitor() {
     launches.set(id, launched);
     return () => Task.create(monitor, id, id as never, { embryo: true } as never);
   };
-  return { monitor, asked, launch, launched: (id: string) => launches.get(id)?.resolve({ times: {} }) };
+  return {
+    monitor,
+    asked,
+    launch,
+    launched: (id: string) => launches.get(id)?.resolve({ times: {} }),
+  };
 }
 
 /** Until all that is ready to run has run. */

@@ -61,9 +61,9 @@ const requests = {
   runPod: (config) => run.runSandbox(ctx, config),
   create: (pod, config) => create.createContainer(ctx, pod, config),
   async embryo(id) {
-    embryos.makeEmbryo(ctx, id);
-    await new Promise(setImmediate);
-    const monitor = ctx.monitors.find(ctx.containers.get(id).record.sandboxId);
+    const { record } = ctx.containers.get(id);
+    embryos.makeEmbryo(ctx, record);
+    const monitor = ctx.monitors.find(record.sandboxId);
     // No other pod has one.
     while (ctx.embryos.size > ctx.embryos.waiting(monitor)) await sleep(1);
   },
