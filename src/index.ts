@@ -5,6 +5,7 @@ export {
   type ContainerInfo,
   type ExecOptions,
   type ExitStatus,
+  type WaitOptions,
 } from './embed/container.ts';
 export { ExecHandle } from './embed/exec.ts';
 export type { Images } from './embed/images.ts';

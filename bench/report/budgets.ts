@@ -143,8 +143,11 @@ export function budgets(results: Results): Budget[] {
       what: 'container exit → promise in an embedding program; → durable EXITED',
       budget: '≤ 0.3 ms; ≤ 3 ms',
       checks: (read) => {
-        const promise = read('exit', OURS, 'exit → promise, on disk');
-        return [atMost('', promise, 0.3, 'ms'), atMost('durable: ', promise, 3, 'ms')];
+        const durable = read('exit', OURS, 'exit → promise, on disk');
+        return [
+          atMost('', read('exit', OURS, 'exit → promise'), 0.3, 'ms'),
+          atMost('durable: ', durable, 3, 'ms'),
+        ];
       },
     },
     {

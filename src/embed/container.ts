@@ -14,7 +14,7 @@ import { signalContainer, stopContainer } from '../runtime/stop.ts';
 import { updateContainerResources } from '../runtime/update-resources.ts';
 import type { LinuxResources } from '../spec/config.ts';
 import { signalNumber } from '../spec/stop-signal.ts';
-import { type ContainerState, stateOf } from '../store/container-status.ts';
+import { type ContainerState, type ContainerStatus, stateOf } from '../store/container-status.ts';
 import { Attachment, type AttachOptions } from './attachment.ts';
 import { ExecHandle } from './exec.ts';
 import { check, checkSize } from './options/check.ts';
@@ -23,6 +23,7 @@ import {
   attachOptions,
   argv as command,
   execOptions,
+  exitOptions,
   signalName,
   stdioOptions,
   timedOptions,
@@ -44,6 +45,15 @@ export interface ExitStatus {
   reason: string;
   startedAt: Date;
   finishedAt: Date;
+}
+
+export interface WaitOptions {
+  /**
+   * False: the exit need not be on disk yet, which takes a fraction of the time. `info` may say for
+   * a moment that the container runs. Default true.
+   */
+  durable?: boolean;
+  signal?: AbortSignal;
 }
 
 export interface ContainerInfo {
@@ -114,18 +124,23 @@ export class Container implements AsyncDisposable {
   }
 
   /**
-   * Resolves once the exit is recorded. Rejects where there will be none to learn of: the container
-   * is removed before it was started (NotFound), or the runtime is closed (Unavailable).
+   * Resolves once the exit is recorded, or with `durable: false` as soon as it is known. Rejects
+   * where there will be none to learn of: the container is removed before it was started (NotFound),
+   * or the runtime is closed (Unavailable).
    */
-  async wait(options: { signal?: AbortSignal } = {}): Promise<ExitStatus> {
-    check(waitOptions, 'options', options);
-    const container = this.#ctx.containers.get(this.id);
-    const { exited } = this.#ctx.live.of(this.id);
-    if (stateOf(container.status.get()) !== 'exited') {
-      await keepAlive(withSignal(exited.promise, options.signal));
+  async wait(options: WaitOptions = {}): Promise<ExitStatus> {
+    check(exitOptions, 'options', options);
+    const { durable = true, signal } = options;
+    const { status } = this.#ctx.containers.get(this.id);
+    const { exited, ended } = this.#ctx.live.of(this.id);
+    if (stateOf(status.get()) !== 'exited') {
+      if (!durable) {
+        const ending = await keepAlive(withSignal(ended.promise, signal));
+        return exitStatus({ ...status.get(), ...ending });
+      }
+      await keepAlive(withSignal(exited.promise, signal));
     }
-    const { exitCode, reason, startedAt, finishedAt } = container.status.get();
-    return { exitCode, reason, startedAt: date(startedAt), finishedAt: date(finishedAt) };
+    return exitStatus(status.get());
   }
 
   /** Sends a signal by name or number to its first process. */
@@ -202,6 +217,12 @@ export class Container implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.remove();
   }
+}
+
+type Ended = Pick<ContainerStatus, 'exitCode' | 'reason' | 'startedAt' | 'finishedAt'>;
+
+function exitStatus({ exitCode, reason, startedAt, finishedAt }: Ended): ExitStatus {
+  return { exitCode, reason, startedAt: date(startedAt), finishedAt: date(finishedAt) };
 }
 
 function date(ns: bigint): Date {

@@ -3,20 +3,36 @@ import { abortError } from '../errors.ts';
 /** A promise with its resolver beside it. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
+  /** Whether one of the following has been called. */
+  readonly settled: boolean;
   resolve(value: T): void;
   reject(reason: unknown): void;
 }
 
 export function deferred<T>(): Deferred<T> {
-  let resolve!: (value: T) => void;
-  let reject!: (reason: unknown) => void;
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes;
-    reject = no;
+  let yes!: (value: T) => void;
+  let no!: (reason: unknown) => void;
+  const promise = new Promise<T>((resolve, reject) => {
+    yes = resolve;
+    no = reject;
   });
   // A rejection that nobody waits for is not a crash of the embedding process.
   promise.catch(() => {});
-  return { promise, resolve, reject };
+  let settled = false;
+  return {
+    promise,
+    get settled() {
+      return settled;
+    },
+    resolve(value) {
+      settled = true;
+      yes(value);
+    },
+    reject(reason) {
+      settled = true;
+      no(reason);
+    },
+  };
 }
 
 /** Waits for `promise`, or throws the signal's error as soon as it fires. */

@@ -40,7 +40,7 @@ export async function exitFacts(
   const { exitCode, finishedAt } = known;
   // Also where it was a child or an exec that was killed, and the container has ended over it.
   const { oomKills } = ctx.live.of(id);
-  const oom = exitCode !== 0 && (await oomKillsOf(ctx.cgroups, cgroupPath)) > oomKills;
+  const oom = exitCode !== 0 && oomKillsOf(ctx.cgroups, cgroupPath) > oomKills;
   return {
     exitCode,
     finishedAt,
@@ -49,7 +49,7 @@ export async function exitFacts(
 }
 
 /**
- * Persists EXITED durably, then publishes, wakes whoever waits, and announces (EX-10 to EX-13).
+ * Tells those who wait for no record, persists EXITED durably, then publishes, wakes whoever waits, and announces (EX-10 to EX-13).
  * A full disk delays the record, not the exit (G-5).
  */
 export async function recordExit(
@@ -58,6 +58,7 @@ export async function recordExit(
   facts: Ending,
 ): Promise<void> {
   const { id, sandboxId } = container.record;
+  if (ctx.containers.has(id)) ctx.live.of(id).ended.resolve(facts);
   let news = false;
   await container.status.settle((status) => {
     news = stateOf(status) !== 'exited';

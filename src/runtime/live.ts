@@ -1,5 +1,6 @@
-import { CoracleError } from '../errors.ts';
+import { CoracleError, type ErrorKind } from '../errors.ts';
 import type { PreparedPlan } from '../native/types.ts';
+import type { Ending } from '../store/container-status.ts';
 import { SerialQueue } from '../store/serial-queue.ts';
 import { type Deferred, deferred } from './deferred.ts';
 import type { PhaseTimes } from './launch-phases.ts';
@@ -13,6 +14,8 @@ export interface LiveContainer {
    * the container was removed, or the runtime closed.
    */
   readonly exited: Deferred<void>;
+  /** How it ended: resolves as soon as that is known, and rejects as `exited` does. */
+  readonly ended: Deferred<Ending>;
   /** A stop has broken off a start that hung: it is not to launch once more. */
   brokenOff: boolean;
   /** Processes that were launched ahead of its own, and that the OOM killer has ended. */
@@ -39,6 +42,7 @@ export class LiveContainers {
       live = {
         starting: undefined,
         exited: deferred<void>(),
+        ended: deferred<Ending>(),
         brokenOff: false,
         oomKills: 0,
         removal: undefined,
@@ -56,7 +60,7 @@ export class LiveContainers {
   forget(id: string): void {
     const live = this.#containers.get(id);
     this.#containers.delete(id);
-    live?.exited.reject(new CoracleError('NotFound', `container ${id} has been removed`));
+    if (live) reject(live, 'NotFound', `container ${id} has been removed`);
   }
 
   /** Resolves when none of those starts and removals is under way that are so now. */
@@ -67,8 +71,16 @@ export class LiveContainers {
 
   /** To be called when the runtime closes: nobody here will learn of any exit. */
   close(): void {
-    for (const { exited } of this.#containers.values()) {
-      exited.reject(new CoracleError('Unavailable', 'the runtime has been closed'));
+    for (const live of this.#containers.values()) {
+      reject(live, 'Unavailable', 'the runtime has been closed');
     }
   }
+}
+
+/** An error takes longer to make than a removal has: none for a container that has exited. */
+function reject({ exited, ended }: LiveContainer, kind: ErrorKind, message: string): void {
+  if (exited.settled) return;
+  const error = new CoracleError(kind, message);
+  exited.reject(error);
+  ended.reject(error);
 }

@@ -18,14 +18,15 @@ export async function releaseContainer(
   const { id, sandboxId } = record;
   await ctx.embryos.drop(id);
   const monitor = ctx.monitors.find(sandboxId);
-  if (monitor) await deleteEntry(monitor, id);
-  await ctx.addon.runFileOps([
+  const removed = ctx.addon.runFileOps([
     ...removeOps(ctx.cgroups, record.cgroupPath),
     ctx.trash.discard(join(ctx.options.root, snapshotDir(id))),
     ...exitRecordNames(id).map((name) => {
       return { op: 'removeTree', path: join(exitDir(ctx.options, sandboxId), name) } as const;
     }),
   ]);
+  // Nothing runs in it any more: neither waits for the other.
+  await Promise.all([removed, monitor && deleteEntry(monitor, id)]);
   ctx.trash.empty();
   await ctx.containers.remove(id);
   for (const imageId of imagesOf(record)) ctx.images.release(imageId, id);

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
 import { CoracleError, throwIfAborted } from '../errors.ts';
 import { monitorExecutable } from '../native/addon.ts';
 import type { SandboxConfig } from '../spec/config.ts';
@@ -14,7 +14,7 @@ import { deferred } from './deferred.ts';
 import { now } from './events.ts';
 import { fromNative } from './native-failure.ts';
 import { exitDir, monitorSocket } from './paths.ts';
-import { writePodFiles } from './pod-files.ts';
+import { readHostFiles, writePodFiles } from './pod-files.ts';
 import { networkNeeds } from './pod-network.ts';
 import { refuseWhileClosing } from './preconditions.ts';
 import { releaseSandbox } from './release-sandbox.ts';
@@ -114,8 +114,12 @@ async function makeSandbox(
   const made = deferred<void>();
   try {
     sandbox = await ctx.sandboxes.add(record);
+    const durable = ctx.store.flushed();
+    // It may fail while something else does.
+    durable.catch(() => {});
+    const hostFiles = readHostFiles(config);
     sandbox.making = { over: made.promise, abandon: () => abandoned.abort(stoppedMeanwhile(id)) };
-    await mkdir(exitDir(ctx.options, id), { recursive: true, mode: 0o700 });
+    mkdirSync(exitDir(ctx.options, id), { recursive: true, mode: 0o700 });
     await limitPod(ctx, record);
     throwIfUnwanted(sandbox, signal);
     const connection = ctx.addon.startMonitor({
@@ -129,6 +133,8 @@ async function makeSandbox(
       rootDir: ctx.options.root,
       exitDir: exitDir(ctx.options, id),
     });
+    // What a network plugin keeps outlives a loss of power: so must what tells of it.
+    await durable;
     throwIfUnwanted(sandbox, signal);
     const network = needs
       ? await ctx.network.attach({
@@ -140,7 +146,7 @@ async function makeSandbox(
         })
       : { ips: [] };
     throwIfUnwanted(sandbox, signal);
-    await writePodFiles(ctx, record, network);
+    await writePodFiles(ctx, record, network, await hostFiles);
     throwIfUnwanted(sandbox, signal);
     await sandbox.ready({ ...record, network, monitorPid: connection.pid, reaperPid });
     ctx.events.emitPod('created', sandbox);

@@ -49,7 +49,7 @@ export async function startContainer(
     let begun = embryo && (await wake(embryo, logFile(ctx, container.record)));
     if (!begun) {
       refuseBrokenOff(ctx, container);
-      if (!io) await forgetOomKills(ctx, container);
+      if (!io) forgetOomKills(ctx, container);
       const plan = await preparedPlan(ctx, container.record);
       const { parked, ...options } = io ?? logStdio(ctx, container.record);
       const launched = await Task.create(monitor, container.record.id, plan, options);
@@ -89,8 +89,8 @@ async function takeEmbryo(
 }
 
 /** Where the OOM killer ended an embryo, it has ended nothing of the container (EX-6). */
-async function forgetOomKills(ctx: RuntimeContext, { record }: Container): Promise<void> {
-  ctx.live.of(record.id).oomKills = await oomKillsOf(ctx.cgroups, record.cgroupPath);
+function forgetOomKills(ctx: RuntimeContext, { record }: Container): void {
+  ctx.live.of(record.id).oomKills = oomKillsOf(ctx.cgroups, record.cgroupPath);
 }
 
 interface Begun {
@@ -182,16 +182,15 @@ async function failStart(
   } catch (cleanup) {
     ctx.log.warn({ id, err: cleanup }, 'failed start left a task behind');
   }
-  await container.status.settle((status) => {
-    const facts = {
-      finishedAt: now(),
-      exitCode: START_ERROR_CODE,
-      reason: START_ERROR_REASON,
-      message: error.message,
-    };
-    // Over at once: whoever hears of the end may remove the container.
-    return { ...ended(status, facts), starting: false };
-  });
+  const facts = {
+    finishedAt: now(),
+    exitCode: START_ERROR_CODE,
+    reason: START_ERROR_REASON,
+    message: error.message,
+  };
+  ctx.live.of(id).ended.resolve(facts);
+  // Over at once: whoever hears of the end may remove the container.
+  await container.status.settle((status) => ({ ...ended(status, facts), starting: false }));
   ctx.live.of(id).exited.resolve();
   ctx.events.emit('stopped', id, sandboxId);
 }

@@ -115,7 +115,7 @@ export class SandboxStore {
     }
   }
 
-  /** Adds a record, durably. AlreadyExists if the id is taken (SS-11). */
+  /** Adds a record, committed, not flushed. AlreadyExists if the id is taken (SS-11). */
   async add(record: SandboxRecord): Promise<Sandbox> {
     const { id } = record;
     if (this.#sandboxes.has(id) || this.#adding.has(id)) {
@@ -124,12 +124,6 @@ export class SandboxStore {
     this.#adding.add(id);
     try {
       await this.#records.put(id, record);
-      try {
-        await this.#store.flushed();
-      } catch (error) {
-        await this.#removals.remove(id);
-        throw error;
-      }
       const sandbox = this.#sandbox(this.#records.get(id) ?? record);
       this.#sandboxes.set(id, sandbox);
       return sandbox;
