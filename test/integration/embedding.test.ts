@@ -5,6 +5,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { armFailpoints } from '../../src/failpoint.ts';
 import type { ContainerEvent, Runtime } from '../../src/index.ts';
 import { fdCount } from '../helpers/leaks.ts';
 import { librarySuite } from '../helpers/library-suite.ts';
@@ -27,6 +28,33 @@ test('a container writes to a stream of this program and ends', async () => {
   assert.equal(await text(container.stdout), 'hello\n');
   const { exitCode, reason } = await container.wait();
   assert.deepEqual({ exitCode, reason }, { exitCode: 0, reason: 'Completed' });
+});
+
+test('an exit is known before it is on disk, and only who asks for that is told then', async () => {
+  await using pod = await runtime.runPod(quiet);
+  await using container = await pod.createContainer({ image, command: ['sh', '-c', 'exit 3'] });
+  armFailpoints('store.flush=delay(600)');
+  try {
+    await container.start();
+    const order: string[] = [];
+    const durable = container.wait().finally(() => order.push('durable'));
+    const known = await container.wait({ durable: false });
+    order.push('known');
+    assert.equal(container.info().state, 'running');
+    const recorded = await durable;
+    assert.deepEqual(order, ['known', 'durable']);
+    assert.deepEqual(recorded, known);
+    assert.deepEqual([known.exitCode, known.reason], [3, 'Error']);
+    assert.equal(container.info().state, 'exited');
+    assert.deepEqual(await container.wait({ durable: false }), recorded);
+  } finally {
+    armFailpoints('');
+  }
+  const waits = pod.createContainer({ image, command: ['true'] }).then((made) => {
+    const wait = made.wait({ durable: false });
+    return made.remove().then(() => wait);
+  });
+  await assert.rejects(waits, { kind: 'NotFound' });
 });
 
 test('stdin reaches the container, and its end ends it', async () => {
