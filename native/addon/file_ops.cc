@@ -60,12 +60,23 @@ bool is_refusal(int code) {
   }
 }
 
-Failure write_file(const FileOp& op) {
-  Fd file(open(op.path.c_str(), O_WRONLY | O_CLOEXEC));
+// The file of the last write, as long as nothing else comes: the device rules of a cgroup go to one
+// file, a write each.
+struct LastFile {
+  std::string path;
+  Fd fd;
+};
+
+Failure write_file(const FileOp& op, LastFile* last) {
+  if (!last->fd || last->path != op.path) {
+    last->fd.reset(open(op.path.c_str(), O_WRONLY | O_CLOEXEC));
+    last->path = op.path;
+  }
+  const Fd& file = last->fd;
   ssize_t written = -1;
   if (file) {
     do {
-      written = write(file.get(), op.value.data(), op.value.size());
+      written = pwrite(file.get(), op.value.data(), op.value.size(), 0);
     } while (written < 0 && errno == EINTR);
   }
   if (written == static_cast<ssize_t>(op.value.size())) return {};
@@ -93,7 +104,7 @@ Failure create_file(const FileOp& op) {
 
 // Where it cannot be moved, as to another file system or on a full disk, it is deleted here.
 Failure discard(const FileOp& op) {
-  if (rename(op.path.c_str(), op.to.c_str()) == 0 || errno == ENOENT) return {};
+  if (rename(op.path.c_str(), op.to.c_str()) == 0) return {};
   return remove_tree(op.path);
 }
 
@@ -127,14 +138,16 @@ Failure unbind_file(const std::string& path) {
 }  // namespace
 
 Failure run_file_ops(const std::vector<FileOp>& ops) {
+  LastFile last;
   for (const FileOp& op : ops) {
     Failure failure;
+    if (op.kind != FileOp::Kind::kWrite) last.fd.reset();
     switch (op.kind) {
       case FileOp::Kind::kMkdir:
         failure = make_directories(op);
         break;
       case FileOp::Kind::kWrite:
-        failure = write_file(op);
+        failure = write_file(op, &last);
         break;
       case FileOp::Kind::kCreate:
         failure = create_file(op);

@@ -71,10 +71,16 @@ export function recovered<Context>(backend: Backend<Context>): Context {
 /** How long a request may have been on its way. */
 const DEADLINE_LAG_MS = 250;
 
-/** Fires once the client is no longer there to hear the answer. */
-export function signalOf(
+export interface Cancellation {
+  /** Fires once the client is no longer there to hear the answer. */
+  readonly signal: AbortSignal;
+  /** To be called once there is one: grpc-js cancels calls that have ended, too. */
+  over(): void;
+}
+
+export function cancellation(
   call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
-): AbortSignal {
+): Cancellation {
   const controller = new AbortController();
   const abort = () => {
     // grpc-js reports a deadline as a cancellation too. The client's clock for it has run since
@@ -88,7 +94,7 @@ export function signalOf(
   };
   if (call.cancelled) abort();
   else call.once('cancelled', abort);
-  return controller.signal;
+  return { signal: controller.signal, over: () => call.off('cancelled', abort) };
 }
 
 function identify(request: unknown): Record<string, unknown> {

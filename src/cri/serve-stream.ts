@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { handleServerStreamingCall, ServerWritableStream } from '@grpc/grpc-js';
 import { abortError, throwIfAborted } from '../errors.ts';
 import type { ServerStreaming } from './call.ts';
-import { type Backend, beginCall, recovered, signalOf } from './call-scope.ts';
+import { type Backend, beginCall, cancellation, recovered } from './call-scope.ts';
 import { wellFormed } from './decode-request.ts';
 
 /** A server-streaming handler as grpc-js wants it. */
@@ -13,7 +13,7 @@ export function serveStream<Context>(
 ): handleServerStreamingCall<unknown, unknown> {
   return async (call) => {
     const scope = beginCall(backend, method, call.request);
-    const signal = signalOf(call);
+    const { signal, over } = cancellation(call);
     let messages = 0;
     try {
       const request = wellFormed(call.request);
@@ -26,6 +26,8 @@ export function serveStream<Context>(
     } catch (error) {
       // What was sent before goes out first; for a client that has gone this is a no-op.
       call.emit('error', scope.failed(error, { messages }));
+    } finally {
+      over();
     }
   };
 }

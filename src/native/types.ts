@@ -204,7 +204,7 @@ export interface MonitorSpawn {
 export type FileOp =
   /** mkdir(2), or mkdir -p with `parents`; an existing directory is no error. */
   | { op: 'mkdir'; path: string; mode: number; parents: boolean }
-  /** open, one write(2), close. `optional`: a missing file or a refused value is no error. */
+  /** One write(2) at the file's begin. `optional`: a missing file or a refused value is no error. */
   | { op: 'write'; path: string; value: string; optional: boolean }
   /** A file of its own with this content, mode and owner, over what was there. */
   | { op: 'create'; path: string; value: string; mode: number; uid: number; gid: number }

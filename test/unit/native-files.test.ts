@@ -81,6 +81,59 @@ describe('runFileOps', () => {
     );
   });
 
+  it('should write each value from the begin of its file, and to the file that has the name then', async () => {
+    const [file, other] = ['limit', 'other'].map((name) => path.join(dir, name)) as [
+      string,
+      string,
+    ];
+    const group = path.join(dir, 'group');
+    fs.writeFileSync(file, '');
+    fs.writeFileSync(other, '');
+    await addon.runFileOps([
+      { op: 'write', path: file, value: 'first', optional: false },
+      { op: 'write', path: file, value: 'again', optional: false },
+      { op: 'write', path: other, value: 'o', optional: false },
+      { op: 'discard', path: file, to: group },
+      { op: 'create', path: file, value: '', mode: 0o600, uid: 0, gid: 0 },
+      { op: 'write', path: file, value: 'new', optional: false },
+    ]);
+    const texts = [file, other, group].map((each) => fs.readFileSync(each, 'utf8'));
+    assert.deepEqual(texts, ['new', 'o', 'again']);
+  });
+
+  it('should create files with their content, mode and owner, over others but no links', async () => {
+    const file = path.join(dir, 'hosts');
+    const create = { op: 'create', path: file, mode: 0o664, uid: 7, gid: 8 } as const;
+    fs.writeFileSync(file, 'longer than the next one', { mode: 0o600 });
+    const before = process.umask(0o077);
+    try {
+      await addon.runFileOps([{ ...create, value: 'text' }]);
+    } finally {
+      process.umask(before);
+    }
+    const { mode, uid, gid } = fs.statSync(file);
+    assert.deepEqual([mode & 0o7777, uid, gid], [0o664, 7, 8]);
+    assert.equal(fs.readFileSync(file, 'utf8'), 'text');
+    const link = path.join(dir, 'link');
+    fs.symlinkSync(file, link);
+    const through = addon.runFileOps([{ ...create, path: link, value: 'x' }]);
+    await assert.rejects(through, { code: 'ELOOP', path: link });
+    assert.equal(fs.readFileSync(file, 'utf8'), 'text');
+  });
+
+  it('should discard by a rename, and delete what cannot be renamed', async () => {
+    const [tree, to] = [path.join(dir, 'tree'), path.join(dir, 'trash')];
+    const fill = () => fs.mkdirSync(path.join(tree, 'a/b'), { recursive: true });
+    fill();
+    const gone = { op: 'discard', path: tree, to } as const;
+    await addon.runFileOps([gone, gone]);
+    assert.equal(fs.existsSync(tree), false);
+    assert.ok(fs.existsSync(path.join(to, 'a/b')));
+    fill();
+    await addon.runFileOps([{ ...gone, to: '/dev/shm/coracle/nowhere' }]);
+    assert.equal(fs.existsSync(tree), false);
+  });
+
   it('should remove directories, missing ones too', async () => {
     const sub = path.join(dir, 'sub');
     fs.mkdirSync(sub);
