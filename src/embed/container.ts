@@ -9,7 +9,6 @@ import { wrapNative } from '../runtime/native-failure.ts';
 import { removeContainer } from '../runtime/remove.ts';
 import { reopenLog } from '../runtime/reopen-log.ts';
 import { startContainer } from '../runtime/start.ts';
-import { logStdio } from '../runtime/stdio.ts';
 import { signalContainer, stopContainer } from '../runtime/stop.ts';
 import { updateContainerResources } from '../runtime/update-resources.ts';
 import type { LinuxResources } from '../spec/config.ts';
@@ -30,6 +29,8 @@ import {
   waitOptions,
 } from './options/process.ts';
 import {
+  type ContainerStdio,
+  containerStdio,
   launchStdio,
   type ProcessStreams,
   type StdioOptions,
@@ -105,10 +106,15 @@ export class Container implements AsyncDisposable {
   async start(given?: StdioOptions): Promise<void> {
     const options = given && (check(stdioOptions, 'options', given) as StdioOptions);
     const { record } = this.#ctx.containers.get(this.id);
-    const log = logStdio(this.#ctx, record);
-    const io = options ? launchStdio(options, log.log) : log;
-    if (record.config.tty && options && !io.log) {
+    await this.begin(containerStdio(this.#ctx, record, options));
+  }
+
+  /** @internal */
+  async begin({ io, terminal }: ContainerStdio): Promise<void> {
+    if (terminal) {
       io.parked = async (task) => {
+        // Of a process that was launched ahead and is no good any more.
+        this.#terminal?.destroy();
         this.#terminal = terminalStream(await task.terminal());
       };
     }

@@ -3,8 +3,10 @@ import type { Readable, Writable } from 'node:stream';
 import type { ReadStream } from 'node:tty';
 import { CoracleError } from '../errors.ts';
 import type { LogSpec, StdioSpec } from '../native/types.ts';
-import type { ContainerIo } from '../runtime/stdio.ts';
+import type { RuntimeContext } from '../runtime/context.ts';
+import { type ContainerIo, logStdio } from '../runtime/stdio.ts';
 import { Terminal } from '../runtime/terminal.ts';
+import type { ContainerRecord } from '../store/types.ts';
 
 /**
  * Where one standard stream of a process goes.
@@ -47,6 +49,25 @@ export function launchStdio(options: StdioOptions, log: LogSpec | undefined): Co
     return { stdio, log: { type: 'raw', stdout: out ?? 0, stderr: err ?? 0 } };
   }
   return outputs.includes('log') && log ? { stdio, log } : { stdio };
+}
+
+/** Where a container's streams go. */
+export interface ContainerStdio {
+  io: ContainerIo;
+  /** Its terminal is this program's. */
+  terminal: boolean;
+}
+
+/** As `options` say, or without them to its log. */
+export function containerStdio(
+  ctx: RuntimeContext,
+  record: Pick<ContainerRecord, 'sandboxId' | 'config'>,
+  options: StdioOptions | undefined,
+): ContainerStdio {
+  const log = logStdio(ctx, record);
+  if (!options) return { io: log, terminal: false };
+  const io = launchStdio(options, log.log);
+  return { io, terminal: record.config.tty === true && !io.log };
 }
 
 function spec(choice: Stdio, fd: number, log: LogSpec | undefined): StdioSpec {

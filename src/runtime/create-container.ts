@@ -17,6 +17,7 @@ import { refuseWhileClosing, requireReadySandbox, requireRunningTarget } from '.
 import { preparedPlan } from './prepare.ts';
 import { releaseContainer } from './release-container.ts';
 import { removeContainer } from './remove.ts';
+import type { ContainerIo } from './stdio.ts';
 import { makeVolumes } from './volumes.ts';
 
 /** Pauses between attempts to undo a failed creation, ms. */
@@ -25,8 +26,8 @@ const LAST_RETRY = 60_000;
 
 export interface CreateOptions {
   signal?: AbortSignal;
-  /** Its process is launched ahead of its start, which then has to leave the streams to the log. */
-  ahead?: boolean;
+  /** Where its streams will go, by which its process is launched ahead of its start. */
+  ahead?: ContainerIo | 'log';
 }
 
 /**
@@ -41,7 +42,7 @@ export async function createContainer(
   ctx: RuntimeContext,
   sandboxId: string,
   config: ContainerConfig,
-  { signal, ahead = false }: CreateOptions = {},
+  { signal, ahead }: CreateOptions = {},
 ): Promise<string> {
   refuseWhileClosing(ctx);
   const { sandbox } = requireReadySandbox(ctx, sandboxId);
@@ -64,7 +65,7 @@ async function create(
   sandbox: Sandbox,
   name: string,
   config: ContainerConfig,
-  ahead: boolean,
+  ahead: CreateOptions['ahead'],
 ): Promise<string> {
   const id = newId();
   ctx.containerNames.reserve(name, id);
@@ -85,7 +86,7 @@ async function create(
     await makeVolumes(ctx, record);
     await limitDevices(ctx, record);
     requireReadySandbox(ctx, sandbox.record.id);
-    if (ahead) makeEmbryo(ctx, record);
+    if (ahead) makeEmbryo(ctx, record, ahead === 'log' ? undefined : ahead);
     await ctx.containers.add(record);
   } catch (error) {
     if (!record) ctx.containerNames.release(name);

@@ -4,7 +4,7 @@ import type { RuntimeContext } from './context.ts';
 import { settledWithin } from './deferred.ts';
 import type { PodMonitor } from './monitors.ts';
 import { preparedPlan } from './prepare.ts';
-import { logStdio } from './stdio.ts';
+import { type ContainerIo, logStdio } from './stdio.ts';
 import { deleteEntry, Task } from './task.ts';
 
 /** The most that wait at once; a container that is made then is launched by its start. */
@@ -18,6 +18,8 @@ const FIRST_RETRY_MS = 50;
 
 interface Embryo {
   readonly monitor: PodMonitor;
+  /** Where its streams go; undefined: to the log. */
+  readonly io: ContainerIo | undefined;
   /** Never rejects: undefined where it could not be launched. */
   readonly launched: Promise<Task | undefined>;
   /** Once it is launched. */
@@ -58,7 +60,7 @@ export class Embryos {
   }
 
   /** Keeps the one that `launch` makes, until it is taken or let go of. */
-  add(id: string, monitor: PodMonitor, launch: () => Promise<Task>): void {
+  add(id: string, monitor: PodMonitor, launch: () => Promise<Task>, io?: ContainerIo): void {
     const died = monitor.armExit(id);
     const launched = launch().then(
       (task) => {
@@ -71,7 +73,7 @@ export class Embryos {
         return undefined;
       },
     );
-    const embryo: Embryo = { monitor, launched };
+    const embryo: Embryo = { monitor, launched, io };
     embryo.timer = setTimeout(() => void this.drop(id), LIFE_MS).unref();
     this.#embryos.set(id, embryo);
     void died.then(() => {
@@ -79,8 +81,12 @@ export class Embryos {
     });
   }
 
-  /** Hands a container's embryo over, once it is launched; undefined where there is none. */
-  async take(id: string): Promise<Task | undefined> {
+  /**
+   * Hands a container's embryo over, once it is launched; undefined where there is none, or none
+   * whose streams go there.
+   */
+  async take(id: string, io?: ContainerIo): Promise<Task | undefined> {
+    if (this.#embryos.get(id)?.io !== io) await this.drop(id);
     for (let ending = this.#endings.get(id); ending; ending = this.#endings.get(id)) {
       await ending.over;
     }
@@ -122,31 +128,35 @@ async function end(id: string, { monitor, launched, task }: Embryo): Promise<voi
     await deleteEntry(monitor, id);
     if (await settledWithin(launched, pause)) break;
   }
-  await (task ?? (await launched))?.delete();
+  const made = task ?? (await launched);
+  await made?.delete();
+  made?.closePipes();
 }
 
 /**
  * Has the process of a container that is being made launched ahead, while its record is written.
  * Only one with a PID namespace of its own: others would see it, and could stop it.
  */
-export function makeEmbryo(ctx: RuntimeContext, record: ContainerRecord): void {
+export function makeEmbryo(ctx: RuntimeContext, record: ContainerRecord, io?: ContainerIo): void {
   const { id, sandboxId, config } = record;
   if (ctx.draining || !ctx.embryos.accepts(id)) return;
   const sandbox = ctx.sandboxes.find(sandboxId);
   const monitor = ctx.monitors.find(sandboxId);
   if (sandbox?.state !== 'ready' || sandbox.stopping || !monitor?.embryos) return;
   if (pidMode(sandbox.record.config, config) !== 'new') return;
-  ctx.embryos.add(id, monitor, () => launch(ctx, record, monitor));
+  ctx.embryos.add(id, monitor, () => launch(ctx, record, monitor, io), io);
 }
 
 async function launch(
   ctx: RuntimeContext,
   record: ContainerRecord,
   monitor: PodMonitor,
+  io: ContainerIo | undefined,
 ): Promise<Task> {
   const plan = await preparedPlan(ctx, record).catch((error: unknown) => {
     ctx.live.of(record.id).plan = undefined;
     throw error;
   });
-  return Task.create(monitor, record.id, plan, { ...logStdio(ctx, record), embryo: true });
+  const { parked: _, ...streams } = io ?? logStdio(ctx, record);
+  return Task.create(monitor, record.id, plan, { ...streams, embryo: true });
 }

@@ -44,12 +44,12 @@ export async function startContainer(
   try {
     const { monitor } = requireReadySandbox(ctx, container.record.sandboxId);
     requireRunningTarget(ctx, container.record);
-    const embryo = await takeEmbryo(ctx, container, io);
+    const embryo = await ctx.embryos.take(container.record.id, io);
     task = embryo;
-    let begun = embryo && (await wake(embryo, logFile(ctx, container.record)));
+    let begun = embryo && (await wake(embryo, logOf(ctx, container, io), io?.parked));
     if (!begun) {
       refuseBrokenOff(ctx, container);
-      if (!io) forgetOomKills(ctx, container);
+      forgetOomKills(ctx, container);
       const plan = await preparedPlan(ctx, container.record);
       const { parked, ...options } = io ?? logStdio(ctx, container.record);
       const launched = await Task.create(monitor, container.record.id, plan, options);
@@ -77,15 +77,13 @@ export async function startContainer(
   }
 }
 
-/** The container's embryo. One whose streams go to its log is no good for others. */
-async function takeEmbryo(
+/** The file that the start of an embryo opens. */
+function logOf(
   ctx: RuntimeContext,
   { record }: Container,
   io: ContainerIo | undefined,
-): Promise<Task | undefined> {
-  if (!io) return ctx.embryos.take(record.id);
-  await ctx.embryos.drop(record.id);
-  return undefined;
+): LogPath | undefined {
+  return io && io.log?.type !== 'cri' ? undefined : logFile(ctx, record);
 }
 
 /** Where the OOM killer ended an embryo, it has ended nothing of the container (EX-6). */
@@ -100,8 +98,13 @@ interface Begun {
 }
 
 /** Undefined where the embryo was no good any more, and is gone. */
-async function wake(embryo: Task, log: LogPath | undefined): Promise<Begun | undefined> {
+async function wake(
+  embryo: Task,
+  log: LogPath | undefined,
+  parked: ContainerIo['parked'],
+): Promise<Begun | undefined> {
   const exit = embryo.armExit();
+  await parked?.(embryo);
   const begun = await embryo.wake(log);
   return begun && { task: embryo, exit, ...begun };
 }

@@ -14,7 +14,10 @@ export interface ContainerIo extends Pick<LaunchOptions, 'stdio' | 'log' | 'atta
  * The CRI log: both streams into one file, stdout alone with a terminal, discarded without a log
  * path (ST-16, LG-7). Clients may attach; a stdin that was asked for is held open for them.
  */
-export function logStdio(ctx: RuntimeContext, record: ContainerRecord): ContainerIo {
+export function logStdio(
+  ctx: RuntimeContext,
+  record: Pick<ContainerRecord, 'sandboxId' | 'config'>,
+): ContainerIo {
   const log = logFile(ctx, record);
   const { stdin = false, stdinOnce = false, tty = false } = record.config;
   const attaches = ctx.monitors.find(record.sandboxId)?.attaches;
@@ -33,7 +36,10 @@ export function logStdio(ctx: RuntimeContext, record: ContainerRecord): Containe
  * the client's word; what is in there may be another container's work, where the host's logs are
  * shared into one that collects them.
  */
-export function logFile(ctx: RuntimeContext, record: ContainerRecord): LogPath | undefined {
+export function logFile(
+  ctx: RuntimeContext,
+  record: Pick<ContainerRecord, 'sandboxId' | 'config'>,
+): LogPath | undefined {
   const directory = ctx.sandboxes.find(record.sandboxId)?.record.config.logDirectory;
   const file = record.config.logPath;
   if (!file) return undefined;

@@ -90,6 +90,7 @@ export class Task {
     } catch (error) {
       if (!isStale(error)) throw error;
       await this.delete();
+      this.closePipes();
       return undefined;
     }
   }

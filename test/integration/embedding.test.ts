@@ -30,6 +30,53 @@ test('a container writes to a stream of this program and ends', async () => {
   assert.deepEqual({ exitCode, reason }, { exitCode: 0, reason: 'Completed' });
 });
 
+test('run creates and starts, with streams of its own, a terminal, or none', async () => {
+  await using pod = await runtime.runPod(quiet);
+  const before = fdCount(process.pid);
+  for (let n = 0; n < 3; n += 1) {
+    const command = ['sh', '-c', 'cat; echo to-stderr >&2; exit 4'];
+    await using container = await pod.run(
+      { image, command },
+      { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' },
+    );
+    container.stdin?.end('from-stdin');
+    assert.equal(await text(container.stdout ?? process.stdin), 'from-stdin');
+    assert.equal(await text(container.stderr ?? process.stdin), 'to-stderr\n');
+    assert.equal((await container.wait()).exitCode, 4);
+  }
+  await using plain = await pod.run({ image, command: ['true'], name: 'plain' });
+  assert.equal((await plain.wait()).exitCode, 0);
+  await using shell = await pod.run({ image, command: ['sh', '-c', 'tty'], tty: true }, {});
+  let said = '';
+  shell.terminal?.on('data', (piece: Buffer) => {
+    said += piece.toString();
+  });
+  await shell.wait();
+  while (said === '') await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.match(said, /^\/dev\/(pts\/0|console)\r\n$/);
+  shell.terminal?.destroy();
+  while (fdCount(process.pid) > before) await new Promise((resolve) => setTimeout(resolve, 10));
+});
+
+test('what run cannot start is gone, and its streams with it', async () => {
+  await using pod = await runtime.runPod(quiet);
+  const before = fdCount(process.pid);
+  for (const command of [['/no/such'], ['/etc']]) {
+    await assert.rejects(pod.run({ image, command }, { stdout: 'pipe' }), {
+      kind: 'FailedPrecondition',
+      message: /^exec /,
+    });
+  }
+  assert.deepEqual(pod.containers(), []);
+  await assert.rejects(pod.run({ image, command: ['true'] }, { stdin: 'log' }), {
+    kind: 'InvalidArgument',
+  });
+  const signal = AbortSignal.abort();
+  await assert.rejects(pod.run({ image, command: ['true'] }, {}, { signal }), /abort/i);
+  assert.deepEqual(pod.containers(), []);
+  while (fdCount(process.pid) > before) await new Promise((resolve) => setTimeout(resolve, 10));
+});
+
 test('an exit is known before it is on disk, and only who asks for that is told then', async () => {
   await using pod = await runtime.runPod(quiet);
   await using container = await pod.createContainer({ image, command: ['sh', '-c', 'exit 3'] });

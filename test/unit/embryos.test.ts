@@ -3,6 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { deferred } from '../../src/runtime/deferred.ts';
 import { Embryos } from '../../src/runtime/embryos.ts';
 import type { PodMonitor } from '../../src/runtime/monitors.ts';
+import type { ContainerIo } from '../../src/runtime/stdio.ts';
 import { Task } from '../../src/runtime/task.ts';
 
 const MOST = 64;
@@ -30,7 +31,7 @@ function fakeMonitor() {
     monitor,
     asked,
     launch,
-    launched: (id: string) => launches.get(id)?.resolve({ times: {} }),
+    launched: (id: string) => launches.get(id)?.resolve({ times: {}, pipes: [] }),
   };
 }
 
@@ -112,6 +113,20 @@ describe('Embryos', () => {
     assert.equal(asked.length, 3);
     launched('a');
     await drop;
+  });
+
+  it('should give none to a start that wants its streams elsewhere', async () => {
+    const { monitor, asked, launch, launched } = fakeMonitor();
+    const embryos = new Embryos();
+    const io = {} as ContainerIo;
+    embryos.add('to the log', monitor, launch('to the log'));
+    embryos.add('to us', monitor, launch('to us'), io);
+    embryos.add('elsewhere', monitor, launch('elsewhere'), io);
+    for (const id of ['to the log', 'to us', 'elsewhere']) launched(id);
+    assert.equal(await embryos.take('to the log', io), undefined);
+    assert.equal(await embryos.take('elsewhere'), undefined);
+    assert.equal((await embryos.take('to us', io))?.id, 'to us');
+    assert.deepEqual([...new Set(asked)].sort(), ['delete elsewhere', 'delete to the log']);
   });
 
   it('should have none of a launch that failed', async () => {
