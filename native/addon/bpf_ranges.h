@@ -11,8 +11,7 @@ namespace coracle {
 // The program with the same verdict for every system call that decides by a binary tree over ranges
 // of architectures and numbers, where libseccomp compares with each number of a profile. What then
 // looks at arguments is kept as it is. The kernel checks, translates and traces a filter at every
-// load, in a time that grows with its length: the default profile has 1246 instructions before this
-// and loads in twice the time.
+// load, in a time that grows with its length.
 //
 // `program` itself where it does anything but compare, or where that is no longer.
 std::vector<sock_filter> by_ranges(const std::vector<sock_filter>& program);
