@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string_view>
 
+#include "native/addon/bpf_ranges.h"
 #include "native/sys/fd.h"
 
 namespace coracle {
@@ -140,9 +141,13 @@ Failure export_program(scmp_filter_ctx filter, std::vector<uint8_t>* program) {
   if (result != 0) return library_failure(result, {});
   struct stat status = {};
   if (fstat(memfd.get(), &status) != 0) return system_failure(kStep);
-  program->resize(static_cast<size_t>(status.st_size));
-  const ssize_t count = pread(memfd.get(), program->data(), program->size(), 0);
+  std::vector<sock_filter> compiled(static_cast<size_t>(status.st_size) / sizeof(sock_filter));
+  const ssize_t count =
+      pread(memfd.get(), compiled.data(), compiled.size() * sizeof(sock_filter), 0);
   if (count != status.st_size) return system_failure(kStep);
+  const std::vector<sock_filter> shorter = by_ranges(compiled);
+  const auto* bytes = reinterpret_cast<const uint8_t*>(shorter.data());
+  program->assign(bytes, bytes + shorter.size() * sizeof(sock_filter));
   return {};
 }
 

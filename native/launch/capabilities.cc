@@ -10,15 +10,15 @@ namespace {
 
 constexpr int kMaxCapability = 63;  // bits of a mask; the kernel knows 41 of them today
 
-// Drops what is not in `keep` and returns all that the kernel knows.
-Error limit_bounding_set(uint64_t keep, uint64_t* known) {
+// Drops what is not in `keep`. To ask first what is held would be a call for each number; only a
+// process that may drop nothing has to know.
+Error limit_bounding_set(uint64_t keep) {
   for (int capability = 0; capability <= kMaxCapability; ++capability) {
-    uint64_t bit = uint64_t{1} << capability;
-    int held = prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
-    if (held < 0) return {};  // the first number that the kernel lacks
-    *known |= bit;
-    if (held == 0 || (keep & bit) != 0) continue;
-    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return failed("limit capabilities");
+    if ((keep >> capability & 1) != 0) continue;
+    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
+    if (errno == EINVAL) return {};  // the first number that the kernel lacks
+    Error error = failed("limit capabilities");
+    if (prctl(PR_CAPBSET_READ, capability, 0, 0, 0) != 0) return error;
   }
   return {};
 }
@@ -37,14 +37,13 @@ Error run(const Capabilities& step, Child&) {
   sys::CapabilitySets sets;
   if (sys::capget(&sets) != 0) return failed("read capabilities");
   const uint64_t held = sets.permitted;
-  uint64_t known = 0;
-  if (Error error = limit_bounding_set(step.bounding, &known); !error.ok()) return error;
+  if (Error error = limit_bounding_set(step.bounding); !error.ok()) return error;
 
   // A process can only give up: capabilities that the monitor itself lacks, as in a restricted
   // host, are left out of a "privileged" plan rather than failing it.
   sets.permitted = step.permitted & held;
   sets.effective = step.effective & sets.permitted;
-  sets.inheritable = step.inheritable & known & (held | sets.inheritable);
+  sets.inheritable = step.inheritable & (held | sets.inheritable);
   // The old permitted set covers the new inheritable one here, so that this one call is enough.
   if (sys::capset(sets) != 0) return failed("set capabilities");
 

@@ -17,14 +17,10 @@ namespace {
 
 constexpr int kFailedExit = 127;
 
-// Ignored signals stay ignored across execve(2), so that even what CLONE_CLEAR_SIGHAND leaves
-// has to go: a monitor ignores SIGPIPE.
+// Ignored signals stay ignored across execve(2), and CLONE_CLEAR_SIGHAND leaves them: of those,
+// launch() lets its caller have one.
 void reset_signals() {
-  for (int signal = 1; signal < NSIG; ++signal) {
-    struct sigaction action = {};
-    action.sa_handler = SIG_DFL;
-    sigaction(signal, &action, nullptr);
-  }
+  signal(SIGPIPE, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -50,6 +46,12 @@ Error prepare(const Child& child) {
     return failed("make mounts private");
   }
   return {};
+}
+
+// What mounts nothing, or over what make_target() has opened.
+bool keeps_parent(Op op) {
+  return op == Op::kMount || op == Op::kBind || op == Op::kPodShm || op == Op::kImageMount ||
+         op == Op::kMknod || op == Op::kSymlink;
 }
 
 }  // namespace
@@ -78,6 +80,7 @@ void run_child(Child& child) {
       child.report.step_index = index;
       child.report.op = op;
       child.clock.enter(op, child.report);
+      if (!keeps_parent(op)) child.parent.forget();
       return dispatch(op, payload, [&](const auto& step) { return run(step, child); });
     });
   }

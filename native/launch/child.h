@@ -4,6 +4,7 @@
 
 #include "native/launch/decode.h"
 #include "native/launch/launch.h"
+#include "native/launch/resolve.h"
 #include "native/launch/step_clock.h"
 #include "native/plan/steps.h"
 
@@ -24,10 +25,12 @@ struct Child {
   int wake_fd = -1;                 // -1 with kStartAtOnce
   int shm_tree = -1;                // detached clone of the pod's /dev/shm
   int empty_tree = -1;              // the empty tmpfs over masked directories, once there is one
+  int null_device = -1;             // the container's, checked, once a file was masked
   int root = -1;                    // the container's root, once there is one
   uint32_t fs_uid = 0, fs_gid = 0;  // to whom belongs what the child makes; the host's ids
   uint32_t umask = 022;             // of the program; the steps run with 0
   bool settled = false;
+  ParentDirectory parent;  // of what was made last
 
   Report report;  // what the steps find out: ids and warnings
   StepClock clock;

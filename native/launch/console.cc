@@ -39,8 +39,8 @@ Fd open_multiplexer(const Child& child) {
 
 // A link there would have the terminal lie over any other file (CVE-2025-52565): what is mounted
 // over is opened without following it.
-Fd console_target(const Child& child, const char* path) {
-  if (!Fd(make_target(child.root, path, TargetKind::kFile))) return Fd();
+Fd console_target(Child& child, const char* path) {
+  if (!Fd(make_target(child.root, path, TargetKind::kFile, child.parent))) return Fd();
   Fd target(open_in_root(child.root, path, O_PATH | O_NOFOLLOW));
   struct stat entry;
   if (!target || fstat(target.get(), &entry) != 0) return Fd();
@@ -49,7 +49,7 @@ Fd console_target(const Child& child, const char* path) {
   return Fd();
 }
 
-Error bind_console(const Child& child, int peer) {
+Error bind_console(Child& child, int peer) {
   constexpr char kPath[] = "/dev/console";
   Fd target = console_target(child, kPath);
   if (!target) return failed("mount", "/dev/console");

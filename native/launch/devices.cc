@@ -32,16 +32,12 @@ Error run(const Mkdir& step, Child& child) {
 }
 
 Error run(const Mknod& step, Child& child) {
-  Parent parent;
-  if (!make_parent(child.root, step.target.data, &parent)) {
-    return failed("mknod", step.target.data);
-  }
-  Fd directory(parent.fd);
+  ParentDirectory& parent = child.parent;
+  if (!parent.find(child.root, step.target.data)) return failed("mknod", step.target.data);
   dev_t device = makedev(step.major, step.minor);
-  if (mknodat(directory.get(), parent.name, step.mode, device) != 0) {
+  if (mknodat(parent.fd(), parent.name(), step.mode, device) != 0) {
     struct stat entry;
-    if (errno != EEXIST ||
-        fstatat(directory.get(), parent.name, &entry, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno != EEXIST || fstatat(parent.fd(), parent.name(), &entry, AT_SYMLINK_NOFOLLOW) != 0) {
       return failed("mknod", step.target.data);
     }
     bool same_type = (entry.st_mode & S_IFMT) == (step.mode & S_IFMT);
@@ -51,19 +47,16 @@ Error run(const Mknod& step, Child& child) {
     return {};
   }
   if ((step.uid != child.fs_uid || step.gid != child.fs_gid) &&
-      fchownat(directory.get(), parent.name, step.uid, step.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+      fchownat(parent.fd(), parent.name(), step.uid, step.gid, AT_SYMLINK_NOFOLLOW) != 0) {
     return failed("chown", step.target.data);
   }
   return {};
 }
 
 Error run(const Symlink& step, Child& child) {
-  Parent parent;
-  if (!make_parent(child.root, step.target.data, &parent)) {
-    return failed("symlink", step.target.data);
-  }
-  Fd directory(parent.fd);
-  if (symlinkat(step.content.data, directory.get(), parent.name) != 0 && errno != EEXIST) {
+  ParentDirectory& parent = child.parent;
+  if (!parent.find(child.root, step.target.data)) return failed("symlink", step.target.data);
+  if (symlinkat(step.content.data, parent.fd(), parent.name()) != 0 && errno != EEXIST) {
     return failed("symlink", step.target.data);
   }
   return {};

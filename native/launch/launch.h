@@ -75,9 +75,10 @@ struct Report {
 // closed as soon as this returns. `parent_pidfd` is a pidfd of the process of plan.parent, or -1.
 // `stdio` are the descriptors to install as 0, 1 and 2 (-1: /dev/null); ignored with kTerminal.
 //
-// The caller must be single-threaded and must not ignore SIGCHLD (wait(2) would find nothing); it
-// waits with waitid(P_PIDFD, …, __WALL). Fails with EINVAL for a plan that breaks a rule of
-// native/plan, ESRCH where the process of plan.parent has ended, and the errors of clone3(2).
+// The caller must be single-threaded and must ignore no signal but SIGPIPE: the program would
+// ignore it, too, and of a SIGCHLD that is ignored wait(2) finds nothing. It waits with
+// waitid(P_PIDFD, …, __WALL). Fails with EINVAL for a plan that breaks a rule of native/plan, ESRCH
+// where the process of plan.parent has ended, and the errors of clone3(2).
 Error launch(const PodContext& context, const LaunchPlan& plan, const int* fds, size_t fd_count,
              int parent_pidfd, const int stdio[3], Launched* out);
 

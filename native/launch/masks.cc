@@ -25,14 +25,17 @@ bool is_null_device(int fd) {
 // A mount of the container's own null device: the host's would let its root change the host's
 // node. Its number is checked on the very descriptor that is cloned: an image or a volume could
 // put anything in the place of /dev/null.
-Fd null_mount(const Child& child) {
-  Fd device(open_in_root(child.root, "/dev/null", O_PATH));
-  if (!device) return Fd();
-  if (!is_null_device(device.get())) {
-    errno = ENODEV;
-    return Fd();
+Fd null_mount(Child& child) {
+  if (child.null_device < 0) {
+    Fd device(open_in_root(child.root, "/dev/null", O_PATH));
+    if (!device) return Fd();
+    if (!is_null_device(device.get())) {
+      errno = ENODEV;
+      return Fd();
+    }
+    child.null_device = device.release();
   }
-  return Fd(sys::open_tree(device.get(), "", kClone));
+  return Fd(sys::open_tree(child.null_device, "", kClone));
 }
 
 // An empty read-only tmpfs; all masked directories share one.

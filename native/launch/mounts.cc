@@ -26,13 +26,19 @@ Error attach(int tree, int target, const char* path) {
 
 // procfs and sysfs are what masks and read-only paths are named in: they must be where they seem
 // to be, so that an image may not lead them elsewhere.
-Fd open_target(const Child& child, const Mount& step) {
-  Fd target(make_target(child.root, step.target.data, TargetKind::kDirectory));
-  if (!target || (strcmp(step.type.data, "proc") != 0 && strcmp(step.type.data, "sysfs") != 0)) {
+Fd open_target(Child& child, const Mount& step) {
+  const char* path = step.target.data;
+  if (strcmp(step.type.data, "proc") != 0 && strcmp(step.type.data, "sysfs") != 0) {
+    return Fd(make_target(child.root, path, TargetKind::kDirectory, child.parent));
+  }
+  constexpr uint64_t kWithoutLinks = sys::kResolveInRoot | sys::kResolveNoSymlinks;
+  Fd target(sys::openat2(child.root, path, O_PATH, 0, kWithoutLinks));
+  if (target || errno != ENOENT) {
+    child.parent.forget();
     return target;
   }
-  return Fd(sys::openat2(child.root, step.target.data, O_PATH, 0,
-                         sys::kResolveInRoot | sys::kResolveNoSymlinks));
+  Fd made(make_target(child.root, path, TargetKind::kDirectory, child.parent));
+  return made ? Fd(sys::openat2(child.root, path, O_PATH, 0, kWithoutLinks)) : Fd();
 }
 
 // EINVAL is the kernel's word for a file system, of the tree's, that takes no id map.
@@ -114,7 +120,7 @@ Error run(const Mount& step, Child& child) {
 Error run(const Bind& step, Child& child) {
   const char* path = step.target.data;
   int tree = child.fd(step.fd);
-  Fd target(make_target(child.root, path, step.kind));
+  Fd target(make_target(child.root, path, step.kind, child.parent));
   if (!target) return failed("open mount target", path);
   sys::MountAttr attributes;
   attributes.set = step.attributes_set & ~sys::kMountAttrIdmap;
@@ -144,7 +150,7 @@ Error run(const Bind& step, Child& child) {
 }
 
 Error run(const PodShm& step, Child& child) {
-  Fd target(make_target(child.root, step.target.data, TargetKind::kDirectory));
+  Fd target(make_target(child.root, step.target.data, TargetKind::kDirectory, child.parent));
   if (!target) return failed("open mount target", step.target.data);
   return attach(child.shm_tree, target.get(), step.target.data);
 }

@@ -20,6 +20,21 @@ struct Leaf {
   uint32_t mode = 0755;
 };
 
+int make_entry(int directory, const char* name, Leaf leaf) {
+  return leaf.type == S_IFREG ? mknodat(directory, name, S_IFREG | leaf.mode, 0)
+                              : mkdirat(directory, name, leaf.mode);
+}
+
+// Where the last component of a path begins and ends; what is before is its parent.
+struct Split {
+  explicit Split(const char* path) : end(strlen(path)) {
+    while (end > 0 && path[end - 1] == '/') --end;
+    parent = end;
+    while (parent > 0 && path[parent - 1] != '/') --parent;
+  }
+  size_t end, parent;
+};
+
 // Walks a path component by component, making what is missing. Every existing prefix is opened
 // from the root, so that links are followed by the kernel's scoped lookup alone; only a single
 // name is ever made, in a directory that was reached that way.
@@ -93,10 +108,7 @@ class Maker {
   }
 
   Made make(int parent, const char* name, bool last) {
-    bool file = last && leaf_.type == S_IFREG;
-    int status = file ? mknodat(parent, name, S_IFREG | leaf_.mode, 0)
-                      : mkdirat(parent, name, last ? leaf_.mode : 0755);
-    if (status == 0) return Made::kYes;
+    if (make_entry(parent, name, last ? leaf_ : Leaf{}) == 0) return Made::kYes;
     if (errno != EEXIST) return Made::kFailed;
     struct stat entry;
     if (fstatat(parent, name, &entry, AT_SYMLINK_NOFOLLOW) != 0) return Made::kFailed;
@@ -140,38 +152,49 @@ int open_in_root(int root, const char* path, uint64_t flags, uint64_t mode) {
   return sys::openat2(root, path, flags, mode, sys::kResolveInRoot | sys::kResolveNoMagiclinks);
 }
 
-bool make_parent(int root, const char* path, Parent* out) {
-  size_t end = strlen(path);
-  while (end > 0 && path[end - 1] == '/') --end;
-  size_t begin = end;
-  while (begin > 0 && path[begin - 1] != '/') --begin;
+bool ParentDirectory::holds(const char* path) const {
+  const Split split(path);
+  return fd_ && size_ != 0 && split.parent == size_ && memcmp(path, path_, size_) == 0;
+}
+
+bool ParentDirectory::find(int root, const char* path) {
+  const Split split(path);
+  const bool known = holds(path);
+  if (!known) forget();
   char parent[kMaxPath];
-  if (begin == end || begin >= sizeof(parent)) {
-    errno = begin == end ? EEXIST : ENAMETOOLONG;
+  if (split.parent == split.end || split.parent >= sizeof(parent) ||
+      split.end - split.parent >= sizeof(name_)) {
+    errno = split.parent == split.end ? EEXIST : ENAMETOOLONG;
     return false;
   }
-  if (end - begin >= sizeof(out->name)) {
-    errno = ENAMETOOLONG;
-    return false;
-  }
-  memcpy(out->name, path + begin, end - begin);
-  out->name[end - begin] = 0;
-  memcpy(parent, path, begin);
-  parent[begin] = 0;
-  out->fd = open_in_root(root, begin == 0 ? "/" : parent, O_PATH | O_DIRECTORY);
-  if (out->fd >= 0 || errno != ENOENT) return out->fd >= 0;
-  Fd made;
-  if (!Maker(root, Leaf{}).walk(parent, &made)) return false;
-  out->fd = made.release();
+  memcpy(name_, path + split.parent, split.end - split.parent);
+  name_[split.end - split.parent] = 0;
+  if (known) return true;
+  memcpy(parent, path, split.parent);
+  parent[split.parent] = 0;
+  fd_.reset(open_in_root(root, split.parent == 0 ? "/" : parent, O_PATH | O_DIRECTORY));
+  if (!fd_ && (errno != ENOENT || !Maker(root, Leaf{}).walk(parent, &fd_))) return false;
+  size_ = split.parent <= sizeof(path_) ? split.parent : 0;
+  memcpy(path_, path, size_);
   return true;
 }
 
-int make_target(int root, const char* path, TargetKind kind) {
-  int fd = open_in_root(root, path, O_PATH);
-  if (fd >= 0 || errno != ENOENT) return fd;
-  Fd made;
-  Leaf leaf = kind == TargetKind::kFile ? Leaf{S_IFREG, 0644} : Leaf{};
-  return Maker(root, leaf).walk(path, &made) ? made.release() : -1;
+int make_target(int root, const char* path, TargetKind kind, ParentDirectory& parent) {
+  const Leaf leaf = kind == TargetKind::kFile ? Leaf{S_IFREG, 0644} : Leaf{};
+  const bool known = parent.holds(path);
+  int fd = known ? -1 : open_in_root(root, path, O_PATH);
+  if (fd < 0 && (known || errno == ENOENT)) {
+    // What is new is no link, and on the parent's own mount.
+    constexpr uint64_t kNew = sys::kResolveBeneath | sys::kResolveNoSymlinks | sys::kResolveNoXdev;
+    if (parent.find(root, path) && make_entry(parent.fd(), parent.name(), leaf) == 0) {
+      fd = sys::openat2(parent.fd(), parent.name(), O_PATH, 0, kNew);
+      if (fd >= 0) return fd;
+    }
+    Fd made;
+    if (Maker(root, leaf).walk(path, &made)) fd = made.release();
+  }
+  parent.forget();
+  return fd;
 }
 
 bool make_directories(int root, const char* path, uint32_t mode, bool* made) {

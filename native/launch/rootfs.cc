@@ -217,7 +217,7 @@ Error run(const ImageMount& step, Child& child) {
   // it. What a sub path is shows later, when the image is gone from there.
   Fd target;
   if (step.sub_path.empty()) {
-    target.reset(make_target(child.root, path, TargetKind::kDirectory));
+    target.reset(make_target(child.root, path, TargetKind::kDirectory, child.parent));
     if (!target) return failed("open mount target", path);
   }
   if (Error error = mount_layers(layers, child, &mounted); !error.ok()) return error;
@@ -225,7 +225,7 @@ Error run(const ImageMount& step, Child& child) {
   if (!target) {
     TargetKind kind = TargetKind::kDirectory;
     if (Error error = take_sub_path(step.sub_path, &image, &kind); !error.ok()) return error;
-    target.reset(make_target(child.root, path, kind));
+    target.reset(make_target(child.root, path, kind, child.parent));
     if (!target) return failed("open mount target", path);
   }
   sys::MountAttr attributes;

@@ -14,6 +14,8 @@ namespace coracle {
 void protect_process() {
   setsid();
   umask(022);
+  // Whatever started it: what it ignores, the programs of its containers would.
+  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
   sigset_t all;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, nullptr);

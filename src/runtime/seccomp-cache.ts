@@ -7,6 +7,8 @@ import type { Addon, SeccompSpec } from '../native/types.ts';
 /** sizeof(struct sock_filter), and the most of them in a program (BPF_MAXINSNS). */
 const INSTRUCTION = 8;
 const MAX_INSTRUCTIONS = 4096;
+/** Counts the ways in which the addon has compiled: what an older one made is made anew. */
+const COMPILER = 2;
 /** A sha256 in hexadecimal. */
 const HASH_LENGTH = 64;
 
@@ -41,7 +43,7 @@ export class SeccompCache {
   program(spec: SeccompSpec): Promise<Uint8Array> {
     let key = this.#keys.get(spec);
     if (key === undefined) {
-      key = seccompKey(spec, `${process.arch} ${this.#options.version ?? ''}`);
+      key = seccompKey(spec, `${process.arch} ${COMPILER} ${this.#options.version ?? ''}`);
       this.#keys.set(spec, key);
     }
     const known = this.#programs.get(key);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -255,6 +256,21 @@ TEST_CASE("signals to the monitor's group do not reach it" * kUnprivileged) {
   CHECK(pod.client->call(MessageType::kHello).ok());
   const uint32_t pid = pod.run({.id = "c", .argv = {"busybox", "sleep", "1000"}});
   kill(static_cast<pid_t>(pid), SIGHUP);  // the container's own dispositions are default
+  CHECK(pod.client->signal("c", SIGKILL).ok());
+  CHECK(pod.client->next_exit().id == "c");
+}
+
+TEST_CASE("what a monitor was started to ignore, no program of its containers ignores" *
+          kUnprivileged) {
+  const int ignored[] = {SIGHUP, SIGPIPE, SIGUSR1, SIGRTMAX};
+  sighandler_t before[std::size(ignored)];
+  for (size_t i = 0; i < std::size(ignored); ++i) before[i] = signal(ignored[i], SIG_IGN);
+  TestPod pod;
+  for (size_t i = 0; i < std::size(ignored); ++i) signal(ignored[i], before[i]);
+  const uint32_t pid = pod.run({.id = "c", .argv = {"busybox", "sleep", "1000"}});
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  const std::string text((std::istreambuf_iterator<char>(status)), {});
+  CHECK(text.find("SigIgn:\t0000000000000000") != std::string::npos);
   CHECK(pod.client->signal("c", SIGKILL).ok());
   CHECK(pod.client->next_exit().id == "c");
 }

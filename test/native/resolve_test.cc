@@ -21,6 +21,7 @@ namespace {
 struct Tree {
   fs::path base, root, outside;
   Fd fd;
+  ParentDirectory parent;
 
   Tree() {
     char name[] = "/tmp/coracle-resolve-XXXXXX";
@@ -37,7 +38,7 @@ struct Tree {
     fs::create_symlink(content, root / at);
   }
   bool target(const char* path, TargetKind kind = TargetKind::kDirectory) {
-    return static_cast<bool>(Fd(make_target(fd.get(), path, kind)));
+    return static_cast<bool>(Fd(make_target(fd.get(), path, kind, parent)));
   }
 };
 
@@ -104,14 +105,59 @@ TEST_CASE("loops and magic links are refused") {
 
 TEST_CASE("a parent and its name are separated") {
   Tree tree;
-  Parent parent;
-  REQUIRE(make_parent(tree.fd.get(), "/dev/null", &parent));
-  Fd directory(parent.fd);
-  CHECK(std::string(parent.name) == "null");
+  ParentDirectory& parent = tree.parent;
+  REQUIRE(parent.find(tree.fd.get(), "/dev/null"));
+  CHECK(std::string(parent.name()) == "null");
   CHECK(fs::is_directory(tree.root / "dev"));
-  CHECK_FALSE(make_parent(tree.fd.get(), "/", &parent));
-  CHECK_FALSE(make_parent(tree.fd.get(), ("/" + std::string(256, 'n')).c_str(), &parent));
+  CHECK_FALSE(parent.find(tree.fd.get(), "/"));
+  CHECK_FALSE(parent.find(tree.fd.get(), ("/" + std::string(256, 'n')).c_str()));
   CHECK(errno == ENAMETOOLONG);
+}
+
+TEST_CASE("a parent stays open for its next entry, and for no other directory's") {
+  Tree tree;
+  ParentDirectory& parent = tree.parent;
+  REQUIRE(parent.find(tree.fd.get(), "/dev/null"));
+  const int dev = parent.fd();
+  CHECK(parent.holds("/dev/zero"));
+  REQUIRE(parent.find(tree.fd.get(), "/dev/zero"));
+  CHECK(parent.fd() == dev);
+  CHECK(std::string(parent.name()) == "zero");
+  for (const char* other : {"/dev/pts/0", "/dev", "/devices", "/"})
+    CHECK_FALSE(parent.holds(other));
+  REQUIRE(parent.find(tree.fd.get(), "/dev/pts/0"));
+  CHECK(std::string(parent.name()) == "0");
+  CHECK(fs::is_directory(tree.root / "dev/pts"));
+  CHECK_FALSE(parent.find(tree.fd.get(), "/"));
+  CHECK_FALSE(parent.holds("/dev/pts/1"));
+  const std::string deep = "/" + std::string(150, 'a') + "/" + std::string(150, 'b') + "/";
+  REQUIRE(parent.find(tree.fd.get(), (deep + "c").c_str()));
+  CHECK_FALSE(parent.holds((deep + "d").c_str()));
+}
+
+TEST_CASE("a parent is kept where the target of a mount is new, and else forgotten") {
+  Tree tree;
+  REQUIRE(tree.target("/cgroup/cpu"));
+  CHECK(tree.parent.holds("/cgroup/cpu"));
+  REQUIRE(tree.target("/cgroup/memory"));
+  CHECK(tree.parent.holds("/cgroup/cpu"));
+  REQUIRE(tree.target("/cgroup/cpu"));  // it may hold what is mounted over it later
+  CHECK_FALSE(tree.parent.holds("/cgroup/cpu"));
+  REQUIRE(tree.target("/cgroup"));
+  CHECK_FALSE(tree.parent.holds("/cgroup"));
+}
+
+TEST_CASE("a link beside new targets leads where it leads without them") {
+  Tree tree;
+  tree.link("etc/hosts", "/run/hosts");
+  tree.link("etc/hostname", (tree.outside / "hostname").string());
+  REQUIRE(tree.target("/etc/resolv.conf", TargetKind::kFile));
+  REQUIRE(tree.parent.holds("/etc/hosts"));
+  REQUIRE(tree.target("/etc/hosts", TargetKind::kFile));
+  CHECK(fs::is_regular_file(tree.root / "run/hosts"));
+  REQUIRE(tree.target("/etc/passwd", TargetKind::kFile));
+  REQUIRE(tree.target("/etc/hostname", TargetKind::kFile));
+  CHECK(fs::is_empty(tree.outside));
 }
 
 TEST_CASE("directories are made with their mode, and once") {
