@@ -5,6 +5,7 @@ import { oomKillsOf } from './cgroup/oom.ts';
 import type { RuntimeContext } from './context.ts';
 import { now } from './events.ts';
 import { readExitRecord } from './exit-record.ts';
+import { holdRoot } from './held-root.ts';
 import type { Exit } from './monitors.ts';
 import { exitDir } from './paths.ts';
 
@@ -13,6 +14,7 @@ const UNKNOWN_EXIT_CODE = 255;
 
 /** Follows one running container to its end; each container has a watcher of its own (EX-1). */
 export function monitorExit(ctx: RuntimeContext, container: Container, exit: Promise<Exit>): void {
+  const letGo = holdRoot(container.status.get().pid);
   exit
     .then(async (ending) => {
       if (ending.kind === 'released') return;
@@ -22,7 +24,9 @@ export function monitorExit(ctx: RuntimeContext, container: Container, exit: Pro
     })
     .catch((error: unknown) => {
       ctx.log.error({ id: container.record.id, err: error }, 'exit could not be handled');
-    });
+    })
+    // After the record: what is written out then may hold up what the record waits for.
+    .finally(letGo);
 }
 
 /** From the monitor's word, else from the record it left (G-10), else unknown (EX-4). */

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeBusyboxLayout } from '../../scripts/busybox-image.mjs';
+import { Runtime } from '../../src/index.ts';
 import { openStore } from '../../src/store/open.ts';
 
 /** How long the disk is asked in vain: ext4 ends a transaction, and with it its writers, after 5 s. */
@@ -97,4 +99,33 @@ test('G-6: a disk that hangs holds up what is written, and nobody who reads', as
   const again = await openStore(join(path, 'root'));
   assert.deepEqual(again.table('rows').get('row'), { n: commits.length, filler });
   await again.close();
+});
+
+test('EX-2: an exit is known while the disk of its writable layer hangs', async (t) => {
+  const { path, freeze, thaw } = disk(t) ?? {};
+  if (path === undefined) return;
+  await makeBusyboxLayout(join(path, 'layout'), { name: 'test.local/busybox:1' });
+  const state = mkdtempSync(join(tmpdir(), 'coracle-hung-state-'));
+  t.after(() => rmSync(state, { recursive: true }));
+  const runtime = await Runtime.open({ root: join(path, 'root'), state });
+  try {
+    const [image = ''] = await runtime.images.import(join(path, 'layout'));
+    await using pod = await runtime.runPod({ namespaces: { network: 'none' } });
+    const writes = 'while :; do date >> /written; sleep 0.01; done';
+    const container = await pod.run({ image, command: ['sh', '-c', writes] });
+    await sleep(500);
+    freeze?.();
+    await container.kill('SIGKILL');
+    const { exitCode } = await container.wait({
+      durable: false,
+      signal: AbortSignal.timeout(HANGS_MS),
+    });
+    assert.equal(exitCode, 137);
+    assert.equal(container.info().state, 'running', 'the disk does hang');
+    thaw?.();
+    assert.equal((await container.wait()).exitCode, 137);
+  } finally {
+    thaw?.();
+    await runtime.close();
+  }
 });
