@@ -111,9 +111,9 @@ Failure open_launch(LaunchRequest& request) {
                        " bind mounts and cgroups, not " + std::to_string(plan.fd_count()),
                    {}};
   }
-  std::vector<uint8_t> steps = plan.steps;
+  std::vector<uint8_t> steps = request.argv.empty() ? plan.steps : steps_with(plan, request.argv);
   LaunchPlan header;
-  header.id = to_str(plan.id);
+  header.id = to_str(request.id.empty() ? plan.id : request.id);
   header.parent = to_str(plan.parent);
   header.clone_flags = plan.clone_flags;
   header.pid_mode = plan.pid_mode;

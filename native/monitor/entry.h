@@ -19,6 +19,8 @@ namespace coracle {
 //                   error, │               └──────────────┼───► kExiting ─┴──► kExited ──► (free)
 //                   death  └────────► kFailing ◄──────────┘     drains,        until
 //                                     until reaped ──► (free)   announces      kDelete
+//
+// A run stays in kPreparing until its end, as nobody waits for what comes before. It is free then.
 enum class Phase : uint8_t {
   kFree = 0,
   kPreparing,
@@ -50,6 +52,7 @@ struct Entry {
   Phase phase = Phase::kFree;
   bool exec = false;
   bool start_at_once = false;
+  bool run = false;  // nobody is told anything before its end: see kRun
   bool kill_cgroup_on_exit = false;
   bool deleting = false;
   bool ready_seen = false;
@@ -82,7 +85,7 @@ struct Entry {
   uint64_t announce_by = 0;  // CLOCK_MONOTONIC: draining and killing hold the event no longer
   uint64_t drained_from[2] = {};  // moved_bytes() of the pumps when the exit was seen
 
-  PendingReply reply;         // to kLaunch or kStart
+  PendingReply reply;         // to kLaunch, kStart or kRun
   PendingReply delete_reply;  // to kDelete
   Failure failure;
   LaunchReply ready;  // what the child said, for a reply that waits for execve

@@ -30,7 +30,7 @@ EntryStatus Entry::status() const {
   status.dropped_bytes = dropped_bytes();
   // One that exits still has an announcement to come, which a client may rely on; one that is being
   // started has run nothing yet, and perhaps never will.
-  const bool running = phase == Phase::kRunning || phase == Phase::kExiting;
+  const bool running = phase == Phase::kRunning || phase == Phase::kExiting || run;
   status.state = phase == Phase::kExited ? EntryState::kExited
                  : running               ? EntryState::kRunning
                                          : EntryState::kParked;

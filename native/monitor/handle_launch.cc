@@ -62,6 +62,11 @@ void handle_launch(Monitor& monitor, const PendingReply& from, Message& message)
   if (!is_valid_id(plan.id)) return reply_error(monitor, from, EINVAL, "launch", plan.id.data);
   if (!monitor.pod.made) return reply_error(monitor, from, ENOTCONN, "launch", plan.id.data);
   if (monitor.shutting_down) return reply_error(monitor, from, ESHUTDOWN, "launch", plan.id.data);
+  const bool run = from.type == MessageType::kRun;
+  constexpr uint32_t kFlagsOfRuns = kExec | kStartAtOnce;
+  if (run && (plan.flags & (kFlagsOfRuns | kTerminal)) != kFlagsOfRuns) {
+    return reply_error(monitor, from, EINVAL, "run", plan.id.data);
+  }
   if (monitor.entries.find(plan.id) != nullptr) {
     return reply_error(monitor, from, EEXIST, "launch", plan.id.data);
   }
@@ -70,6 +75,8 @@ void handle_launch(Monitor& monitor, const PendingReply& from, Message& message)
   if (is_valid_id(plan.parent)) memcpy(entry->parent, plan.parent.data, plan.parent.size);
   entry->exec = (plan.flags & kExec) != 0;
   entry->start_at_once = (plan.flags & kStartAtOnce) != 0;
+  entry->run = run;
+  if (run) entry->started_at = realtime_ns();
   entry->reply = from;
   entry->asked_at = now;
   const Error error = launch_entry(monitor, plan, message.fds, *entry);

@@ -1,5 +1,6 @@
 import { CoracleError } from '../errors.ts';
 import type { PreparedPlan } from '../native/types.ts';
+import type { LinuxResources } from '../spec/config.ts';
 import { SerialQueue } from '../store/serial-queue.ts';
 import { type Deferred, deferred } from './deferred.ts';
 import type { PhaseTimes } from './launch-phases.ts';
@@ -21,6 +22,8 @@ export interface LiveContainer {
   removal: Promise<void> | undefined;
   /** The encoded plan, made at create; made again after a restart. */
   plan: Promise<PreparedPlan> | undefined;
+  /** The encoded plan of commands that are run in it; made for these limits of the container. */
+  runs: { plan: Promise<PreparedPlan>; resources: LinuxResources | undefined } | undefined;
   /** What its launch has taken; of one by a server before this, nothing is known. */
   readonly phases: PhaseTimes;
   /** The stop signal is sent once, whoever asks (SP-6). */
@@ -43,6 +46,7 @@ export class LiveContainers {
         oomKills: 0,
         removal: undefined,
         plan: undefined,
+        runs: undefined,
         phases: {},
         stopSignalSent: false,
         updates: new SerialQueue(),

@@ -136,6 +136,40 @@ test('XS-2: output that comes byte by byte is kept whole', async () => {
   await assertClean();
 });
 
+test('XS-2, XS-5, XS-6: commands run in the pod of an older monitor, too', async () => {
+  const id = await running();
+  const monitor = runtime.ctx.monitors.get(podId);
+  const run = (command: string, timeoutMs: number) =>
+    execSync(runtime.ctx, id, ['sh', '-c', command], { timeoutMs });
+  monitor.runs = false;
+  try {
+    const { stdout, stderr, exitCode } = await run('echo out; echo err >&2; exit 3', 5000);
+    assert.deepEqual([`${stdout}`, `${stderr}`, exitCode], ['out\n', 'err\n', 3]);
+    await assert.rejects(run('sleep 1000', 50), { kind: 'DeadlineExceeded' });
+    assert.equal(`${(await run('echo out; sleep 1000 & exit 3', 400)).stdout}`, 'out\n');
+  } finally {
+    monitor.runs = true;
+  }
+  await assertClean();
+});
+
+test('XS-7: a call that is given up before it begins runs nothing', async () => {
+  const id = await running();
+  const signal = AbortSignal.abort(new CoracleError('Cancelled', 'gone'));
+  const call = execSync(runtime.ctx, id, ['touch', '/ran'], { signal });
+  await assert.rejects(call, { kind: 'Cancelled' });
+  assert.equal((await execSync(runtime.ctx, id, ['test', '-e', '/ran'])).exitCode, 1);
+  await assertClean();
+});
+
+test('XS-6: what a background process writes soon is waited for', async () => {
+  const id = await running();
+  const command = 'echo out; (sleep 0.2; echo late; echo err >&2) & exit 3';
+  const { stdout, stderr, exitCode } = await execSync(runtime.ctx, id, ['sh', '-c', command]);
+  assert.deepEqual([`${stdout}`, `${stderr}`, exitCode], ['out\nlate\n', 'err\n', 3]);
+  await assertClean();
+});
+
 test('XS-6: a deadline ends the wait for output that a background process holds open', async () => {
   const id = await running();
   const command = ['sh', '-c', 'echo out; sleep 1000 & exit 3'];
