@@ -231,11 +231,9 @@ Napi::Value MonitorConnection::launch(const Napi::CallbackInfo& info) {
 Napi::Value MonitorConnection::run(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&](const Settler& settler) {
     const auto run = read_run(JsField(info[0], "plan"), JsField(info[1], "options"));
-    const Failure failure = open_run(*run);
+    const Failure failure = run->open();
     if (failure.failed()) return settler.reject(failure);
-    uv_loop_t* loop = Environment::of(info.Env()).loop;
-    run->output.watch(loop);
-    run->errors.watch(loop);
+    run->watch(Environment::of(info.Env()).loop);
     auto read = [run](Napi::Env env, Reader& fields, std::vector<Fd>&) {
       return read_run_reply(env, fields, *run);
     };

@@ -71,10 +71,15 @@ export function recovered<Context>(backend: Backend<Context>): Context {
 /** How long a request may have been on its way. */
 const DEADLINE_LAG_MS = 250;
 
+type Call = ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>;
+
 /** Fires once the client is no longer there to hear the answer. */
-export function signalOf(
-  call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
-): AbortSignal {
+export function signalOf(call: Call): AbortSignal {
+  return signalUntil(call).signal;
+}
+
+/** The same for a call that is answered at once; `over` is to be called then. */
+export function signalUntil(call: Call): { signal: AbortSignal; over(): void } {
   const controller = new AbortController();
   const abort = () => {
     // grpc-js reports a deadline as a cancellation too. The client's clock for it has run since
@@ -88,7 +93,8 @@ export function signalOf(
   };
   if (call.cancelled) abort();
   else call.once('cancelled', abort);
-  return controller.signal;
+  // grpc-js reports the end of every call as a cancellation, too.
+  return { signal: controller.signal, over: () => call.off('cancelled', abort) };
 }
 
 function identify(request: unknown): Record<string, unknown> {

@@ -1,6 +1,6 @@
 import type { handleUnaryCall } from '@grpc/grpc-js';
 import type { Unary } from './call.ts';
-import { type Backend, beginCall, recovered, signalOf } from './call-scope.ts';
+import { type Backend, beginCall, recovered, signalUntil } from './call-scope.ts';
 import { wellFormed } from './decode-request.ts';
 
 /** A unary handler as grpc-js wants it. */
@@ -11,12 +11,15 @@ export function serveUnary<Context>(
 ): handleUnaryCall<unknown, unknown> {
   return async (call, reply) => {
     const scope = beginCall(backend, method, call.request);
+    const { signal, over } = signalUntil(call);
     try {
-      const response = await handler(recovered(backend), wellFormed(call.request), signalOf(call));
+      const response = await handler(recovered(backend), wellFormed(call.request), signal);
       reply(null, response);
       scope.done();
     } catch (error) {
       reply(scope.failed(error));
+    } finally {
+      over();
     }
   };
 }
