@@ -37,6 +37,7 @@ struct LaunchRequest {
   // Of a run, instead of the plan's.
   std::string id;
   std::vector<std::string> argv;
+  bool cgroups_are_known = false;  // to the monitor: see kRun
 
   // Filled in by open_launch.
   std::vector<uint8_t> body;

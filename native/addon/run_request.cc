@@ -29,6 +29,7 @@ Failure RunRequest::open() {
   launch.stdio[1] = StdioRequest{StdioRequest::Type::kFd, std::move(output_end)};
   launch.stdio[2] = StdioRequest{StdioRequest::Type::kFd, std::move(errors_end)};
   launch.start_at_once = true;
+  launch.cgroups_are_known = true;
   return open_launch(launch);
 }
 

@@ -16,9 +16,9 @@ struct RunRequest {
   RunRequest(const RunRequest&) = delete;
   RunRequest& operator=(const RunRequest&) = delete;
 
-  // Opens what the run needs, and encodes its body. The plan may name files of cgroups only:
-  // opening those never waits for a disk, so that the loop may do it, for less than asking a worker
-  // costs. Fails with EINVAL for other plans.
+  // Opens what the run needs, and encodes its body. The plan may name files of cgroups only, which
+  // the monitor has: nothing waits for a disk, so that the loop may do it, for less than asking a
+  // worker costs. Fails with EINVAL for other plans.
   Failure open();
   // From a few milliseconds on, reads what is written. Most probes have ended by then: what they
   // wrote fits into the pipes, and nothing was spent on watching them.

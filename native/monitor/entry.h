@@ -7,6 +7,7 @@
 
 #include "native/launch/launch.h"
 #include "native/monitor/entry_id.h"
+#include "native/monitor/joined_cgroups.h"
 #include "native/monitor/log_file.h"
 #include "native/monitor/log_pump.h"
 #include "native/plan/protocol.h"
@@ -66,9 +67,10 @@ struct Entry {
   char id[kMaxId + 1] = {};
   char parent[kMaxId + 1] = {};
 
-  Launched process;  // owned: close with close_process()
-  Fd kill_fd;        // cgroup.kill (v2) or cgroup.procs (v1)
-  Fd procs_fd;       // cgroup.procs of v2, for signals other than SIGKILL
+  Launched process;       // owned: close with close_process()
+  Fd kill_fd;             // cgroup.kill (v2) or cgroup.procs (v1)
+  Fd procs_fd;            // cgroup.procs of v2, for signals other than SIGKILL
+  JoinedCgroups cgroups;  // of a container
 
   uint64_t started_at = 0;   // CLOCK_REALTIME, ns
   uint64_t finished_at = 0;  // CLOCK_REALTIME, ns

@@ -42,7 +42,9 @@ enum class MessageType : uint16_t {
   kTerminal = 12,  // EntryRequest → {} + fd: the pty master, handed over
   kAttach = 13,    // AttachRequest + fds → {}: joins the streams of a running process
   // LaunchPlan + fds → RunReply: an exec without a terminal, started at once. Answered when it has
-  // ended, is reaped and forgotten; no kExit tells of it. kDelete ends it before.
+  // ended, is reaped and forgotten; no kExit tells of it. kDelete ends it before. JoinCgroup names
+  // descriptors behind those of the message: the monitor has those of the container, in the order
+  // in which its own launch has joined them. ESTALE: that joined others.
   kRun = 14,
   // events, sequence 0
   kExit = 64,  // ExitEvent

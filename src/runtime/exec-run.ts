@@ -14,9 +14,13 @@ import { fromNative } from './native-failure.ts';
 import { preparedRun } from './prepare.ts';
 import { deleteEntry } from './task.ts';
 
+/** The step that fails where the monitor knows other cgroups of the container. */
+const STALE = 'join cgroup';
+
 /**
  * Runs a command to its end in one request, its output collected without JavaScript. At the limit
- * it is killed, and the call fails with the limit's error.
+ * it is killed, and the call fails with the limit's error. Undefined, and nothing was run, where the
+ * host has other cgroups than when the container was launched: then it has to be told which.
  */
 export async function runExec(
   ctx: RuntimeContext,
@@ -24,7 +28,7 @@ export async function runExec(
   monitor: PodMonitor,
   argv: string[],
   limit: Limit,
-): Promise<RunResult> {
+): Promise<RunResult | undefined> {
   const [planning, plan] = await timed(() => preparedRun(ctx, record));
   throwIfAborted(limit.signal);
   const id = newId();
@@ -37,8 +41,10 @@ export async function runExec(
   };
   const begin = performance.now();
   const result = await orBreakOff(running, limit, breakOff).catch((error: unknown) => {
+    if (isNativeError(error) && error.code === 'ESTALE' && error.step === STALE) return undefined;
     throw asRunError(error, record.id);
   });
+  if (!result) return undefined;
   const message = Math.max(0, (performance.now() - begin) / 1000 - result.lasted);
   ctx.launches.observe('exec', { ...result.times, plan: planning, message });
   return result;

@@ -44,6 +44,7 @@ export async function execSync(
   if (!monitor.runs) return launchedExec(ctx, id, argv, limit);
   const begin = performance.now();
   const result = await runExec(ctx, record, monitor, argv, limit);
+  if (!result) return launchedExec(ctx, id, argv, limit);
   const stdout = collect(result.stdoutRest, result.stdout);
   const stderr = collect(result.stderrRest, result.stderr);
   if (result.stdoutRest !== undefined || result.stderrRest !== undefined) {
@@ -55,7 +56,7 @@ export async function execSync(
   return { stdout: stdout.bytes(), stderr: stderr.bytes(), exitCode: result.exitCode };
 }
 
-/** In the pod of an older monitor: launched, waited for and deleted one after another. */
+/** For a monitor that cannot run it: launched, waited for and deleted one after another. */
 async function launchedExec(
   ctx: RuntimeContext,
   id: string,

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoracleError } from '../../src/errors.ts';
+import type { NativeError } from '../../src/native/types.ts';
 import { keepAlive } from '../../src/runtime/deferred.ts';
 import { execSync } from '../../src/runtime/exec-sync.ts';
+import { preparedRun } from '../../src/runtime/prepare.ts';
 import { releaseContainer } from '../../src/runtime/release-container.ts';
 import { removeContainer } from '../../src/runtime/remove.ts';
 import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
@@ -150,6 +152,26 @@ test('XS-2, XS-5, XS-6: commands run in the pod of an older monitor, too', async
   } finally {
     monitor.runs = true;
   }
+  await assertClean();
+});
+
+test('commands enter a container that was launched when the host had other cgroups', async (t) => {
+  const { ctx } = runtime;
+  if (ctx.cgroups.v1.length < 2) return t.skip('needs hierarchies of cgroup v1');
+  const id = await running();
+  const monitor = ctx.monitors.get(podId);
+  const v1 = ctx.cgroups.v1.slice(1);
+  // As after a restart of the server.
+  const now = { ...ctx, cgroups: { ...ctx.cgroups, v1 } };
+  const { code, step } = await preparedRun(now, ctx.containers.get(id).record)
+    .then((plan) => monitor.connection.run(plan, { id: 'e', argv: ['true'], maxOutput: 0 }))
+    .then(
+      () => ({ code: '', step: '' }),
+      (error: NativeError) => error,
+    );
+  assert.deepEqual([code, step], ['ESTALE', 'join cgroup']);
+  const { stdout, exitCode } = await execSync(now, id, ['echo', 'out']);
+  assert.deepEqual([`${stdout}`, exitCode], ['out\n', 0]);
   await assertClean();
 });
 
