@@ -69,6 +69,7 @@ void MonitorConnection::define(Napi::Env env, Environment& environment) {
                       InstanceMethod<&MonitorConnection::hello>("hello"),
                       InstanceMethod<&MonitorConnection::sandbox>("sandbox"),
                       InstanceMethod<&MonitorConnection::launch>("launch"),
+                      InstanceMethod<&MonitorConnection::run>("run"),
                       InstanceMethod<&MonitorConnection::start_entry>("start"),
                       InstanceMethod<&MonitorConnection::signal>("signal"),
                       InstanceMethod<&MonitorConnection::delete_entry>("delete"),
@@ -224,6 +225,19 @@ Napi::Value MonitorConnection::launch(const Napi::CallbackInfo& info) {
           }
           Unref();
         });
+  });
+}
+
+Napi::Value MonitorConnection::run(const Napi::CallbackInfo& info) {
+  return promised(info.Env(), [&](const Settler& settler) {
+    const auto run = read_run(JsField(info[0], "plan"), JsField(info[1], "options"));
+    const Failure failure = run->open();
+    if (failure.failed()) return settler.reject(failure);
+    run->watch(Environment::of(info.Env()).loop);
+    auto read = [run](Napi::Env env, Reader& fields, std::vector<Fd>&) {
+      return read_run_reply(env, fields, *run);
+    };
+    send(settler, MessageType::kRun, std::move(run->launch.body), std::move(run->launch.fds), read);
   });
 }
 

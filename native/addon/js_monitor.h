@@ -28,6 +28,7 @@ class MonitorConnection : public Napi::ObjectWrap<MonitorConnection> {
   Napi::Value hello(const Napi::CallbackInfo& info);
   Napi::Value sandbox(const Napi::CallbackInfo& info);
   Napi::Value launch(const Napi::CallbackInfo& info);
+  Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value start_entry(const Napi::CallbackInfo& info);
   Napi::Value signal(const Napi::CallbackInfo& info);
   Napi::Value delete_entry(const Napi::CallbackInfo& info);

@@ -112,6 +112,17 @@ LaunchRequest read_launch(const JsField& plan, const JsField& options) {
   return request;
 }
 
+std::shared_ptr<RunRequest> read_run(const JsField& plan, const JsField& options) {
+  const int64_t limit = options.get("maxOutput").integer(0, INT_MAX);
+  auto run = std::make_shared<RunRequest>(static_cast<size_t>(limit));
+  run->launch.plan = PreparedPlan::unwrap(plan);
+  run->launch.id = options.get("id").string();
+  if (run->launch.id.empty()) options.get("id").wrong("an id, not empty");
+  run->launch.argv = options.get("argv").strings();
+  if (run->launch.argv.empty()) options.get("argv").wrong("a list of at least one string");
+  return run;
+}
+
 EmbryoStart read_embryo_start(const JsField& embryo) {
   EmbryoStart start;
   start.plan = PreparedPlan::unwrap(embryo.get("plan"));

@@ -8,6 +8,7 @@
 
 #include "native/addon/js_environment.h"
 #include "native/addon/launch_request.h"
+#include "native/addon/run_request.h"
 
 namespace coracle {
 
@@ -33,6 +34,9 @@ LogPath read_log_path(const JsField& path, const JsField& within);
 // Descriptors that the caller named are duplicated here and now. Throws a TypeError, or a
 // NativeError for a bad descriptor.
 LaunchRequest read_launch(const JsField& plan, const JsField& options);
+
+// `plan` is that of an exec; `options` are its `RunOptions`.
+std::shared_ptr<RunRequest> read_run(const JsField& plan, const JsField& options);
 
 EmbryoStart read_embryo_start(const JsField& embryo);
 

@@ -58,13 +58,34 @@ Napi::Value read_times(Napi::Env env, const LaunchTimes& times, uint64_t exec_ns
   return out;
 }
 
+int exit_code(int wait) { return WIFSIGNALED(wait) ? 128 + WTERMSIG(wait) : WEXITSTATUS(wait); }
+
+// More than this is handed over as it is, less is copied: a buffer that is not V8's own costs more.
+constexpr size_t kCopied = 64 * 1024;
+
+Napi::Value take_bytes(Napi::Env env, std::vector<uint8_t>& bytes) {
+  if (bytes.size() <= kCopied) {
+    return Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size());
+  }
+  auto* owned = new std::vector<uint8_t>(std::move(bytes));
+  const auto release = [](Napi::Env, uint8_t*, std::vector<uint8_t>* kept) { delete kept; };
+  return Napi::Buffer<uint8_t>::New(env, owned->data(), owned->size(), release, owned);
+}
+
+// Nothing is set where nothing was written, and no end where the stream has ended.
+void set_output(Napi::Env env, Napi::Object& out, const char* name, const char* rest,
+                RunOutput& stream) {
+  stream.finish();
+  if (!stream.bytes().empty()) out.Set(name, take_bytes(env, stream.bytes()));
+  if (stream.rest()) out.Set(rest, Napi::Number::New(env, stream.rest().release()));
+}
+
 }  // namespace
 
 Napi::Value to_js(Napi::Env env, const EntryStatus& status) {
   const bool exited = status.state == EntryState::kExited;
-  const int wait = status.wait_status;
-  const int signal = exited && WIFSIGNALED(wait) ? WTERMSIG(wait) : 0;
-  const int code = !exited ? 0 : signal != 0 ? 128 + signal : WEXITSTATUS(wait);
+  const int signal = exited && WIFSIGNALED(status.wait_status) ? WTERMSIG(status.wait_status) : 0;
+  const int code = exited ? exit_code(status.wait_status) : 0;
   Napi::Object out = Napi::Object::New(env);
   out.Set("id", text(env, status.id));
   out.Set("state", state_name(status.state));
@@ -159,6 +180,20 @@ Napi::Value read_launch_reply(Napi::Env env, Reader& fields, LaunchRequest& requ
   const auto* sources = reinterpret_cast<const uint8_t*>(request.sources.data());
   const size_t size = request.sources.size() * sizeof(MountIdentity);
   if (request.embryo) out.Set("sources", Napi::Buffer<uint8_t>::Copy(env, sources, size));
+  return out;
+}
+
+Napi::Value read_run_reply(Napi::Env env, Reader& fields, RunRequest& run) {
+  RunReply reply;
+  decode(fields, reply);
+  Napi::Object out = Napi::Object::New(env);
+  // What is open is closed with the run where the reply turned out malformed.
+  if (!fields.ok()) return out;
+  out.Set("exitCode", Napi::Number::New(env, exit_code(reply.wait_status)));
+  out.Set("times", read_times(env, reply.times, 0));
+  set_seconds(env, out, "lasted", reply.lasted_ns);
+  set_output(env, out, "stdout", "stdoutRest", run.output);
+  set_output(env, out, "stderr", "stderrRest", run.errors);
   return out;
 }
 

@@ -9,7 +9,7 @@
 
 #include <vector>
 
-#include "native/addon/launch_request.h"
+#include "native/addon/run_request.h"
 #include "native/plan/protocol.h"
 #include "native/sys/fd.h"
 
@@ -27,6 +27,8 @@ Napi::Value read_descriptor(Napi::Env env, Reader& fields, std::vector<Fd>& fds)
 Napi::Value attach_ends(Napi::Env env, Fd& output, Fd& input);
 // Hands our ends of the pipes over as well.
 Napi::Value read_launch_reply(Napi::Env env, Reader& fields, LaunchRequest& request);
+// Takes what is left of the output.
+Napi::Value read_run_reply(Napi::Env env, Reader& fields, RunRequest& run);
 
 }  // namespace coracle
 

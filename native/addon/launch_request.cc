@@ -45,6 +45,15 @@ Failure open_host_paths(LaunchRequest& request, std::vector<uint8_t>& steps) {
   return {};
 }
 
+// The places of cgroups that the monitor has, behind those of the message.
+void name_known_cgroups(const LaunchRequest& request, std::vector<uint8_t>& steps) {
+  size_t place = request.fds.size();
+  for (const HostPath& host : request.plan->host_paths) {
+    const FdIndex index = static_cast<FdIndex>(place++);
+    Writer(steps.data() + host.index_offset, sizeof(index))(index);
+  }
+}
+
 Failure open_cgroups(LaunchRequest& request, LaunchPlan& header) {
   const EncodedPlan& plan = *request.plan;
   Fd fd;
@@ -111,9 +120,9 @@ Failure open_launch(LaunchRequest& request) {
                        " bind mounts and cgroups, not " + std::to_string(plan.fd_count()),
                    {}};
   }
-  std::vector<uint8_t> steps = plan.steps;
+  std::vector<uint8_t> steps = request.argv.empty() ? plan.steps : steps_with(plan, request.argv);
   LaunchPlan header;
-  header.id = to_str(plan.id);
+  header.id = to_str(request.id.empty() ? plan.id : request.id);
   header.parent = to_str(plan.parent);
   header.clone_flags = plan.clone_flags;
   header.pid_mode = plan.pid_mode;
@@ -124,7 +133,8 @@ Failure open_launch(LaunchRequest& request) {
 
   // First: what takes the place of a source meanwhile counts as another one, and not as this.
   if (request.embryo) request.sources = identify_sources(plan);
-  Failure failure = open_host_paths(request, steps);
+  Failure failure;
+  if (!request.cgroups_are_known) failure = open_host_paths(request, steps);
   if (!failure.failed()) failure = open_cgroups(request, header);
   if (!failure.failed()) failure = open_stdio(request, 0, &header.stdin_);
   if (!failure.failed()) failure = open_stdio(request, 1, &header.stdout_);
@@ -132,6 +142,7 @@ Failure open_launch(LaunchRequest& request) {
   if (!failure.failed()) failure = open_logs(request, header.log);
   if (failure.failed()) return failure;
 
+  if (request.cgroups_are_known) name_known_cgroups(request, steps);
   header.steps = to_bytes(steps);
   request.body = encode_bytes(header);
   return {};

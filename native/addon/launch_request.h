@@ -34,6 +34,10 @@ struct LaunchRequest {
   bool start_at_once = false;
   bool embryo = false;        // started later: its start opens the log
   uint32_t attach_flags = 0;  // kAttachable, kHoldStdin, kStdinOnce
+  // Of a run, instead of the plan's.
+  std::string id;
+  std::vector<std::string> argv;
+  bool cgroups_are_known = false;  // to the monitor: see kRun
 
   // Filled in by open_launch.
   std::vector<uint8_t> body;

@@ -11,8 +11,10 @@ std::vector<uint8_t> encode_strings(const std::vector<std::string>& strings) {
   return bytes;
 }
 
-size_t PlanBuilder::append(Op op, const std::vector<uint8_t>& payload) {
-  std::vector<uint8_t>& steps = plan_.steps;
+namespace {
+
+// Returns the offset of the payload.
+size_t append_step(std::vector<uint8_t>& steps, Op op, const std::vector<uint8_t>& payload) {
   const Bytes body = to_bytes(payload);
   Writer measure;
   measure(op), measure(body);
@@ -20,8 +22,33 @@ size_t PlanBuilder::append(Op op, const std::vector<uint8_t>& payload) {
   steps.resize(start + measure.size());
   Writer writer(steps.data() + start, measure.size());
   writer(op), writer(body);
-  plan_.step_count++;
   return steps.size() - payload.size();
+}
+
+}  // namespace
+
+std::vector<uint8_t> steps_with(const EncodedPlan& plan, const std::vector<std::string>& argv) {
+  Reader reader(plan.steps.data() + plan.last_step, plan.steps.size() - plan.last_step);
+  Op op;
+  Bytes payload;
+  reader(op), reader(payload);
+  Execve step;
+  decode(payload, step);
+  const std::vector<uint8_t> arguments = encode_strings(argv);
+  step.argc = static_cast<uint32_t>(argv.size());
+  step.argv = to_bytes(arguments);
+  const std::vector<uint8_t> encoded = encode_bytes(step);
+  std::vector<uint8_t> steps;
+  steps.reserve(plan.last_step + sizeof(Op) + sizeof(uint32_t) + encoded.size());
+  steps.assign(plan.steps.data(), plan.steps.data() + plan.last_step);
+  append_step(steps, Execve::kOp, encoded);
+  return steps;
+}
+
+size_t PlanBuilder::append(Op op, const std::vector<uint8_t>& payload) {
+  plan_.last_step = plan_.steps.size();
+  plan_.step_count++;
+  return append_step(plan_.steps, op, payload);
 }
 
 // The steps with a descriptor encode its FdIndex first.

@@ -37,6 +37,7 @@ struct EncodedPlan {
   bool kill_is_list = false;  // kill_cgroup names a v1 cgroup.procs, not a v2 cgroup.kill
   uint32_t step_count = 0;
   std::vector<uint8_t> steps;
+  size_t last_step = 0;  // where the last of `steps` begins: Execve
   std::vector<HostPath> host_paths;
 
   // Descriptors that a launch sends, its stdio and log apart.
@@ -68,6 +69,9 @@ std::vector<uint8_t> encode_strings(const std::vector<std::string>& strings);
 inline Bytes to_bytes(const std::vector<uint8_t>& bytes) {
   return Bytes{bytes.data(), static_cast<uint32_t>(bytes.size())};
 }
+
+// The steps of a plan, with other arguments for its program.
+std::vector<uint8_t> steps_with(const EncodedPlan& plan, const std::vector<std::string>& argv);
 
 class PlanBuilder {
  public:

@@ -24,6 +24,7 @@ class UvPoll {
   UvPoll& operator=(const UvPoll&) = delete;
 
   bool valid() const { return handle_ != nullptr; }
+  // Nothing is done where it watches for these already: libuv takes two system calls for that.
   void start(int events);
   void ref();
   void unref();
@@ -33,6 +34,7 @@ class UvPoll {
   struct Handle {
     uv_poll_t poll;
     Callback callback;
+    int events = 0;  // that libuv watches for
   };
   static void on_event(uv_poll_t* poll, int status, int events);
 

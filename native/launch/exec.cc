@@ -73,6 +73,7 @@ Error run(const Cwd& step, Child& child) {
 Error run(const Execve&, Child& child) {
   const Program& program = *child.program;
   settle(child);
+  child.clock.end(child.report);
   if (Error error = report_ready(child); !error.ok()) return error;
   if (Error error = park(child); !error.ok()) return error;
   if (strchr(program.argv[0], '/') == nullptr) {

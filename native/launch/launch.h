@@ -65,6 +65,7 @@ struct Report {
   uint32_t warnings = 0;                  // LaunchWarnings
   uint64_t begun_at = 0;                  // CLOCK_MONOTONIC, ns: the child's first instruction
   uint64_t cgroup_ns = 0, mounts_ns = 0;  // what its steps of these kinds took
+  uint64_t prepared_at = 0;               // CLOCK_MONOTONIC, ns: its last look, see StepClock
   char step[40] = {};                     // of kError, in words
   char path[472] = {};                    // of kError; a longer one is cut
   uint32_t groups[kMaxGroups] = {};

@@ -35,7 +35,13 @@ void StepClock::enter(Op op, Report& report) {
     last_ = time;
     kind_ = kind;
   }
-  stopped_ = op == Op::kSeccomp;
+  if (op == Op::kSeccomp) end(report);
+}
+
+void StepClock::end(Report& report) {
+  if (stopped_) return;
+  report.prepared_at = now();
+  stopped_ = true;
 }
 
 }  // namespace coracle

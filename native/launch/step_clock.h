@@ -14,6 +14,8 @@ class StepClock {
  public:
   void begin(Report& report) { report.begun_at = last_ = now(); }
   void enter(Op op, Report& report);
+  // Every step is done.
+  void end(Report& report);
 
  private:
   enum class Kind : uint8_t { kProcess, kCgroup, kMounts };

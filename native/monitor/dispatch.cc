@@ -25,6 +25,7 @@ void dispatch(Monitor& monitor, const PendingReply& from, Message& message) {
     case MessageType::kSandbox:
       return handle_sandbox(monitor, from, message);
     case MessageType::kLaunch:
+    case MessageType::kRun:
       return handle_launch(monitor, from, message);
     case MessageType::kStart:
       return handle_start(monitor, from, message);

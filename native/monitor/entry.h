@@ -7,6 +7,7 @@
 
 #include "native/launch/launch.h"
 #include "native/monitor/entry_id.h"
+#include "native/monitor/joined_cgroups.h"
 #include "native/monitor/log_file.h"
 #include "native/monitor/log_pump.h"
 #include "native/plan/protocol.h"
@@ -19,6 +20,8 @@ namespace coracle {
 //                   error, │               └──────────────┼───► kExiting ─┴──► kExited ──► (free)
 //                   death  └────────► kFailing ◄──────────┘     drains,        until
 //                                     until reaped ──► (free)   announces      kDelete
+//
+// A run stays in kPreparing until its end, as nobody waits for what comes before. It is free then.
 enum class Phase : uint8_t {
   kFree = 0,
   kPreparing,
@@ -50,6 +53,7 @@ struct Entry {
   Phase phase = Phase::kFree;
   bool exec = false;
   bool start_at_once = false;
+  bool run = false;  // nobody is told anything before its end: see kRun
   bool kill_cgroup_on_exit = false;
   bool deleting = false;
   bool ready_seen = false;
@@ -63,9 +67,10 @@ struct Entry {
   char id[kMaxId + 1] = {};
   char parent[kMaxId + 1] = {};
 
-  Launched process;  // owned: close with close_process()
-  Fd kill_fd;        // cgroup.kill (v2) or cgroup.procs (v1)
-  Fd procs_fd;       // cgroup.procs of v2, for signals other than SIGKILL
+  Launched process;       // owned: close with close_process()
+  Fd kill_fd;             // cgroup.kill (v2) or cgroup.procs (v1)
+  Fd procs_fd;            // cgroup.procs of v2, for signals other than SIGKILL
+  JoinedCgroups cgroups;  // of a container
 
   uint64_t started_at = 0;   // CLOCK_REALTIME, ns
   uint64_t finished_at = 0;  // CLOCK_REALTIME, ns
@@ -82,7 +87,7 @@ struct Entry {
   uint64_t announce_by = 0;  // CLOCK_MONOTONIC: draining and killing hold the event no longer
   uint64_t drained_from[2] = {};  // moved_bytes() of the pumps when the exit was seen
 
-  PendingReply reply;         // to kLaunch or kStart
+  PendingReply reply;         // to kLaunch, kStart or kRun
   PendingReply delete_reply;  // to kDelete
   Failure failure;
   LaunchReply ready;  // what the child said, for a reply that waits for execve

@@ -5,15 +5,14 @@
 #include <initializer_list>
 #include <new>
 
+#include "native/monitor/hash.h"
+
 namespace coracle {
 namespace {
 
-// FNV-1a; 0 is kept for free slots.
+// 0 is kept for free slots.
 uint32_t hash_of(const Str& id) {
-  uint32_t hash = 2166136261u;
-  for (uint32_t place = 0; place < id.size; ++place) {
-    hash = (hash ^ static_cast<uint8_t>(id.data[place])) * 16777619u;
-  }
+  const uint32_t hash = hash_on(kHashOfNothing, id.data, id.size);
   return hash != 0 ? hash : 1;
 }
 
@@ -30,7 +29,7 @@ EntryStatus Entry::status() const {
   status.dropped_bytes = dropped_bytes();
   // One that exits still has an announcement to come, which a client may rely on; one that is being
   // started has run nothing yet, and perhaps never will.
-  const bool running = phase == Phase::kRunning || phase == Phase::kExiting;
+  const bool running = phase == Phase::kRunning || phase == Phase::kExiting || run;
   status.state = phase == Phase::kExited ? EntryState::kExited
                  : running               ? EntryState::kRunning
                                          : EntryState::kParked;
@@ -42,6 +41,7 @@ void Entry::close_process() {
     Fd(*fd).reset();
     *fd = -1;
   }
+  cgroups.close();
 }
 
 Entry* EntryTable::find(const Str& id) {

@@ -99,6 +99,19 @@ void save_record(Monitor& monitor, Entry& entry) {
   entry.record_owed = !write_exit_record(monitor.pod.exit_dir.get(), entry.id, record);
 }
 
+void send_exit(Monitor& monitor, const Entry& entry) {
+  uint8_t body[512];
+  Writer writer(body, sizeof(body));
+  encode(writer, entry.status());
+  send_event(monitor, MessageType::kExit, body, writer.size());
+}
+
+void answer_run(Monitor& monitor, Entry& entry) {
+  reply(monitor, entry.reply,
+        RunReply{entry.wait_status, entry.ready.times, monotonic_ns() - entry.asked_at});
+  entry.reply.wanted = false;
+}
+
 // The order is a guarantee: log, record, event, and only then the pid may be used again.
 void announce(Monitor& monitor, Entry& entry) {
   for (LogPump& pump : entry.pumps) {
@@ -109,13 +122,11 @@ void announce(Monitor& monitor, Entry& entry) {
   if (!entry.exec && started) save_record(monitor, entry);
   entry.phase = Phase::kExited;
   sys::failpoint("exit.announce");
-  uint8_t body[512];
-  Writer writer(body, sizeof(body));
-  encode(writer, entry.status());
-  send_event(monitor, MessageType::kExit, body, writer.size());
+  if (!entry.run) send_exit(monitor, entry);
   sys::failpoint("exit.reap");
   reap_entry(monitor, entry);
   entry.close_process();
+  if (entry.run) answer_run(monitor, entry);
 }
 
 bool has_more_to_do(const Entry& entry) {
@@ -139,17 +150,16 @@ void continue_exit(Monitor& monitor, Entry& entry, uint64_t turn_ends) {
   }
   if (!drain(monitor, entry, turn_ends)) return retry_in(monitor, 0);
   announce(monitor, entry);
-  if (entry.deleting) {
+  if (entry.deleting || entry.run) {
     release_entry(monitor, entry);
   } else if (has_more_to_do(entry)) {
     retry_in(monitor, kLingerPause);
   }
 }
 
-void begin_exit(Monitor& monitor, Entry& entry, const ExitStatus& status) {
+void begin_exit(Monitor& monitor, Entry& entry) {
   const uint64_t now = realtime_ns();
   entry.finished_at = now > entry.started_at ? now : entry.started_at;
-  entry.wait_status = status.wait_status;
   entry.phase = Phase::kExiting;
   entry.announce_by = monotonic_ns() + kAnnounceLimit;
   // A child that never ran has left nothing, and its container may be launched once more: Linux
@@ -187,9 +197,10 @@ void handle_process(Monitor& monitor, Entry& entry) {
                       !read_traced_exit_status(monitor.pod.proc.get(), entry.process.pid, &status);
   unwatch(monitor, Source::kProcess, entry.process.pidfd);
   if (entry.end_unknown) return retry_in(monitor, kLingerPause);
+  entry.wait_status = status.wait_status;
   handle_report(monitor, entry);  // its last words, if they were not read yet
   if (entry.phase == Phase::kRunning || entry.phase == Phase::kParked) {
-    return begin_exit(monitor, entry, status);
+    return begin_exit(monitor, entry);
   }
   // It never ran: reaped and forgotten, before the answer lets the caller clean up after it.
   if (!entry.exec) remove_exit_record(monitor.pod.exit_dir.get(), entry.id);
@@ -207,7 +218,7 @@ void release_entry(Monitor& monitor, Entry& entry) {
   end_clients(monitor, entry);
   unwatch(monitor, Source::kReport, entry.process.report_fd);
   const PendingReply deleted_by = entry.delete_reply;
-  if (entry.deleting) remove_exit_record(monitor.pod.exit_dir.get(), entry.id);
+  if (entry.deleting && !entry.exec) remove_exit_record(monitor.pod.exit_dir.get(), entry.id);
   monitor.entries.remove(&entry);
   reply_done(monitor, deleted_by);
 }

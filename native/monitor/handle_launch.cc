@@ -14,14 +14,14 @@ namespace coracle {
 namespace {
 
 // An exec, or a process in a target's PID namespace, needs its parent to be running now.
-Error find_parent(Monitor& monitor, const LaunchPlan& plan, int* pidfd) {
-  *pidfd = -1;
+Error find_parent(Monitor& monitor, const LaunchPlan& plan, Entry** out) {
+  *out = nullptr;
   if ((plan.flags & kExec) == 0 && plan.pid_mode != PidMode::kTarget) return {};
   Entry* parent = is_valid_id(plan.parent) ? monitor.entries.find(plan.parent) : nullptr;
   if (parent == nullptr || parent->phase != Phase::kRunning || parent->deleting) {
     return Error{ESRCH, "find container", plan.parent.data};
   }
-  *pidfd = parent->process.pidfd;
+  *out = parent;
   return {};
 }
 
@@ -41,16 +41,26 @@ Error take_cgroup(const LaunchPlan& plan, FdList& fds, Entry& entry) {
 }
 
 Error launch_entry(Monitor& monitor, const LaunchPlan& plan, FdList& fds, Entry& entry) {
-  int parent_pidfd = -1;
-  Error error = find_parent(monitor, plan, &parent_pidfd);
+  Entry* parent = nullptr;
+  Error error = find_parent(monitor, plan, &parent);
   if (!error.ok()) return error;
   int stdio[3];
   Fd child_ends[3];
   error = open_stdio(plan, fds, entry, stdio, child_ends);
   if (error.ok()) error = take_cgroup(plan, fds, entry);
   if (!error.ok()) return error;
-  return launch(monitor.pod.context, plan, fds.data(), fds.size(), parent_pidfd, stdio,
-                &entry.process);
+  const int parent_pidfd = parent != nullptr ? parent->process.pidfd : -1;
+  // Those of the message, and for a run the container's cgroups.
+  int all[kMaxFds + JoinedCgroups::kMost];
+  size_t count = fds.size();
+  memcpy(all, fds.data(), count * sizeof(int));
+  if (entry.run) {
+    if (!parent->cgroups.are_those_of(plan)) return Error{ESTALE, "join cgroup", ""};
+    count += parent->cgroups.copy_to(all + count);
+  }
+  error = launch(monitor.pod.context, plan, all, count, parent_pidfd, stdio, &entry.process);
+  if (error.ok() && !entry.exec) entry.cgroups.keep(plan, fds);
+  return error;
 }
 
 }  // namespace
@@ -62,6 +72,11 @@ void handle_launch(Monitor& monitor, const PendingReply& from, Message& message)
   if (!is_valid_id(plan.id)) return reply_error(monitor, from, EINVAL, "launch", plan.id.data);
   if (!monitor.pod.made) return reply_error(monitor, from, ENOTCONN, "launch", plan.id.data);
   if (monitor.shutting_down) return reply_error(monitor, from, ESHUTDOWN, "launch", plan.id.data);
+  const bool run = from.type == MessageType::kRun;
+  constexpr uint32_t kFlagsOfRuns = kExec | kStartAtOnce;
+  if (run && (plan.flags & (kFlagsOfRuns | kTerminal)) != kFlagsOfRuns) {
+    return reply_error(monitor, from, EINVAL, "run", plan.id.data);
+  }
   if (monitor.entries.find(plan.id) != nullptr) {
     return reply_error(monitor, from, EEXIST, "launch", plan.id.data);
   }
@@ -70,6 +85,8 @@ void handle_launch(Monitor& monitor, const PendingReply& from, Message& message)
   if (is_valid_id(plan.parent)) memcpy(entry->parent, plan.parent.data, plan.parent.size);
   entry->exec = (plan.flags & kExec) != 0;
   entry->start_at_once = (plan.flags & kStartAtOnce) != 0;
+  entry->run = run;
+  if (run) entry->started_at = realtime_ns();
   entry->reply = from;
   entry->asked_at = now;
   const Error error = launch_entry(monitor, plan, message.fds, *entry);

@@ -17,7 +17,7 @@ namespace coracle {
 namespace {
 
 void close_report(Monitor& monitor, Entry& entry) {
-  unwatch(monitor, Source::kReport, entry.process.report_fd);
+  if (!entry.run) unwatch(monitor, Source::kReport, entry.process.report_fd);
   Fd(entry.process.report_fd).reset();
   entry.process.report_fd = -1;
 }
@@ -31,13 +31,15 @@ void remember_failure(Entry& entry, const Report& report) {
 }
 
 // The child's part ends when its report is seen here: after a seccomp filter is loaded, it asks for
-// no time any more.
+// no time any more. The report of a run is seen long after, so that its last look at the clock
+// counts.
 LaunchTimes times_of(const Entry& entry, const Report& report, uint64_t now) {
+  const uint64_t ready_at = entry.run ? report.prepared_at : now;
   LaunchTimes times;
   times.clone = report.begun_at - entry.asked_at;
   times.cgroup = report.cgroup_ns;
   times.mounts = report.mounts_ns;
-  times.process = now - report.begun_at - report.cgroup_ns - report.mounts_ns;
+  times.process = ready_at - report.begun_at - report.cgroup_ns - report.mounts_ns;
   return times;
 }
 
@@ -55,6 +57,7 @@ void parked(Monitor& monitor, Entry& entry, const Report& report) {
   entry.ready.groups = Bytes{reinterpret_cast<const uint8_t*>(entry.groups),
                              static_cast<uint32_t>(count * sizeof(uint32_t))};
   if (entry.process.terminal_fd >= 0) open_terminal_pump(monitor, entry);
+  if (entry.run) return;
   if (entry.start_at_once) {
     entry.started_at = realtime_ns();
     entry.asked_at = now;
@@ -69,10 +72,15 @@ void parked(Monitor& monitor, Entry& entry, const Report& report) {
 // closes its files before it can be waited for, so that only its flags tell; execve clears the one
 // that counts before it closes anything.
 void woken_child_is_silent(Monitor& monitor, Entry& entry) {
-  if (!has_executed(monitor.pod.proc.get(), entry.process.pid)) return;  // the pidfd tells why
+  // A run has ended by now, and what fails before it executes does not end with status 0.
+  const bool certain = entry.run && entry.wait_status == 0;
+  if (!certain && !has_executed(monitor.pod.proc.get(), entry.process.pid)) {
+    return;  // the pidfd tells why
+  }
   const bool at_once = entry.phase == Phase::kPreparing;
   const uint64_t exec_ns = monotonic_ns() - entry.asked_at;
   entry.phase = Phase::kRunning;
+  if (entry.run) return;  // answered by its end
   if (at_once) {
     entry.ready.exec_ns = exec_ns;
     reply(monitor, entry.reply, entry.ready);

@@ -25,7 +25,10 @@ void unwatch(Monitor& monitor, Source source, int fd) {
 
 void watch_process(Monitor& monitor, Entry& entry) {
   const uint32_t slot = monitor.entries.slot_of(&entry);
-  watch(monitor, Source::kReport, entry.process.report_fd, slot, entry.generation, EPOLLIN);
+  // What a run says is read when it has ended: one wake instead of three.
+  if (!entry.run) {
+    watch(monitor, Source::kReport, entry.process.report_fd, slot, entry.generation, EPOLLIN);
+  }
   watch(monitor, Source::kProcess, entry.process.pidfd, slot, entry.generation, EPOLLIN);
 }
 

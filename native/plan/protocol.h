@@ -16,8 +16,8 @@ namespace coracle {
 inline constexpr uint32_t kMagic = 0x4c524f43;  // "CORL"
 // Of this build. A server asks a monitor for its own (HelloReply) before it relies on what came
 // later. 2: kAttach, the launch flags kAttachable, kHoldStdin and kStdinOnce, the id maps of a
-// sandbox, and the steps from kActAsPodRoot to kLsmProfile. 3: kStart may bring the log.
-inline constexpr uint16_t kProtocolVersion = 3;
+// sandbox, and the steps from kActAsPodRoot to kLsmProfile. 3: kStart may bring the log. 4: kRun.
+inline constexpr uint16_t kProtocolVersion = 4;
 inline constexpr size_t kInlineBody = 64 * 1024;
 inline constexpr size_t kMaxBody = 8 * 1024 * 1024;
 inline constexpr size_t kMaxFds = 250;  // below SCM_MAX_FD (253)
@@ -41,6 +41,11 @@ enum class MessageType : uint16_t {
   kShutdown = 11,  // {} → {}: kills everything and ends the monitor
   kTerminal = 12,  // EntryRequest → {} + fd: the pty master, handed over
   kAttach = 13,    // AttachRequest + fds → {}: joins the streams of a running process
+  // LaunchPlan + fds → RunReply: an exec without a terminal, started at once. Answered when it has
+  // ended, is reaped and forgotten; no kExit tells of it. kDelete ends it before. JoinCgroup names
+  // descriptors behind those of the message: the monitor has those of the container, in the order
+  // in which its own launch has joined them. ESTALE: that joined others.
+  kRun = 14,
   // events, sequence 0
   kExit = 64,  // ExitEvent
   // added to a request's type in its reply
@@ -148,6 +153,19 @@ void fields(A& a, auto& s, LaunchReply*) {
   a(s.pid), a(s.uid), a(s.gid), a(s.warnings), a(s.group_count), a(s.groups);
   fields(a, s.times, static_cast<LaunchTimes*>(nullptr));
   a.later(s.exec_ns);
+}
+
+// Of a run, `times.process` ends where the child loads its seccomp filter, or runs the program.
+struct RunReply {
+  int32_t wait_status = 0;  // as of waitid(2): exit code << 8, or the signal
+  LaunchTimes times;
+  uint64_t lasted_ns = 0;  // from the message until it was known to have ended
+};
+template <typename A>
+void fields(A& a, auto& s, RunReply*) {
+  a(s.wait_status);
+  fields(a, s.times, static_cast<LaunchTimes*>(nullptr));
+  a.later(s.lasted_ns);
 }
 
 struct EntryRequest {

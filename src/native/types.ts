@@ -60,6 +60,31 @@ export interface LaunchOptions {
   startAtOnce?: boolean;
 }
 
+/** One command, run to its end. */
+export interface RunOptions {
+  /** The process's own id; the plan's does not count. */
+  id: string;
+  /** Instead of the plan's. */
+  argv: string[];
+  /** Bytes kept of each stream; what follows is read and dropped. */
+  maxOutput: number;
+}
+
+export interface RunResult {
+  /** 0–255; 128 + n for a death by signal n. */
+  exitCode: number;
+  /** Absent: nothing was written. */
+  stdout?: Buffer;
+  stderr?: Buffer;
+  /** Streams that other processes hold open; the caller's to read on and to close. */
+  stdoutRest?: number;
+  stderrRest?: number;
+  /** Without `exec`; `process` ends where the filter is loaded, or the program run. */
+  times: LaunchTimes;
+  /** What the monitor took until it knew that it had ended, s. */
+  lasted: number;
+}
+
 export interface AttachMode {
   /** Stdin is a pipe that the monitor holds open; its StdioSpec is 'null'. Not with a terminal. */
   stdin: boolean;
@@ -154,6 +179,11 @@ export interface MonitorConnection {
   sandbox(setup: SandboxSetup): Promise<{ reaperPid: number }>;
   /** Clones the process and runs every step; it is parked before execve. */
   launch(plan: PreparedPlan, options: LaunchOptions): Promise<LaunchResult>;
+  /**
+   * Launches a command, /dev/null as its stdin, and waits for its end: it is reaped and forgotten
+   * then. `delete` ends it before. The plan is that of an exec; opens what it needs at once.
+   */
+  run(plan: PreparedPlan, options: RunOptions): Promise<RunResult>;
   /**
    * Lets a parked process exec. Rejects with step "exec" where execve fails, and of an embryo with
    * ESTALE, step "start", where one of its mount sources leads elsewhere by now: it stays parked.

@@ -4,7 +4,7 @@ import type { Addon, FileOp, MonitorConnection } from './types.ts';
 type Request = (this: MonitorConnection, ...args: unknown[]) => Promise<unknown>;
 
 const REQUESTS = [
-  ...(['hello', 'sandbox', 'launch', 'start', 'signal', 'delete', 'reopenLog'] as const),
+  ...(['hello', 'sandbox', 'launch', 'run', 'start', 'signal', 'delete', 'reopenLog'] as const),
   ...(['resize', 'state', 'socket', 'terminal', 'attach', 'shutdown'] as const),
 ];
 

@@ -94,6 +94,46 @@ export function deadline(
   };
 }
 
+/** How long a promise is waited for. */
+export interface Limit {
+  /** No limit where absent or 0. */
+  ms: number | undefined;
+  late: () => Error;
+  signal: AbortSignal | undefined;
+}
+
+/**
+ * What `work` gives; what `breakOff` makes of the error where the limit is reached first. As
+ * `deadline` and `withSignal`, for where a signal of its own would cost as much as the work.
+ */
+export function orBreakOff<T>(
+  work: Promise<T>,
+  { ms, late, signal }: Limit,
+  breakOff: (error: Error) => Promise<T>,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const over = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    const broken = (error: Error) => {
+      over();
+      resolve(breakOff(error));
+    };
+    const onAbort = () => broken(abortError(signal as AbortSignal));
+    const timer = ms ? setTimeout(() => broken(late()), Math.min(ms, MAX_TIMER_MS)) : undefined;
+    if (signal?.aborted) return onAbort();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const whenOver =
+      <V>(settle: (value: V) => void) =>
+      (value: V) => {
+        over();
+        settle(value);
+      };
+    work.then(whenOver(resolve), whenOver(reject));
+  });
+}
+
 /** True once `promise` has settled, false when `ms` milliseconds pass first. */
 export async function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;

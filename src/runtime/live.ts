@@ -1,5 +1,6 @@
 import { CoracleError, type ErrorKind } from '../errors.ts';
 import type { PreparedPlan } from '../native/types.ts';
+import type { LinuxResources } from '../spec/config.ts';
 import type { Ending } from '../store/container-status.ts';
 import { SerialQueue } from '../store/serial-queue.ts';
 import { type Deferred, deferred } from './deferred.ts';
@@ -24,6 +25,8 @@ export interface LiveContainer {
   removal: Promise<void> | undefined;
   /** The encoded plan, made at create; made again after a restart. */
   plan: Promise<PreparedPlan> | undefined;
+  /** The encoded plan of commands that are run in it; made for these limits of the container. */
+  runs: { plan: Promise<PreparedPlan>; resources: LinuxResources | undefined } | undefined;
   /** What its launch has taken; of one by a server before this, nothing is known. */
   readonly phases: PhaseTimes;
   /** The stop signal is sent once, whoever asks (SP-6). */
@@ -47,6 +50,7 @@ export class LiveContainers {
         oomKills: 0,
         removal: undefined,
         plan: undefined,
+        runs: undefined,
         phases: {},
         stopSignalSent: false,
         updates: new SerialQueue(),

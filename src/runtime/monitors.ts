@@ -23,6 +23,8 @@ export class PodMonitor {
   attaches = true;
   /** Whether a start may bring the log: an older one's processes are launched by their start. */
   embryos = true;
+  /** Whether it runs a command to its end in one request. */
+  runs = true;
   readonly #closed = deferred<void>();
   readonly #exits = new Map<string, Deferred<Exit>>();
 

@@ -37,12 +37,29 @@ async function prepare(ctx: RuntimeContext, record: ContainerRecord): Promise<Pr
   return ctx.addon.preparePlan(plan);
 }
 
+/**
+ * The encoded plan of whatever command is run in the container: its arguments come with the run.
+ * It is kept, since probes come every second, until an update of limits changes it.
+ */
+export function preparedRun(ctx: RuntimeContext, record: ContainerRecord): Promise<PreparedPlan> {
+  const live = ctx.live.of(record.id);
+  const { resources } = ctx.containers.get(record.id).status.get();
+  if (live.runs && live.runs.resources === resources) return live.runs.plan;
+  const plan = prepareExec(ctx, record, record.id, { argv: [''] });
+  live.runs = { plan, resources };
+  // A failure is not kept: it may have been the memory or the disk.
+  plan.catch(() => {
+    if (live.runs?.plan === plan) live.runs = undefined;
+  });
+  return plan;
+}
+
 /** The encoded plan of a command that enters the container. */
 export async function prepareExec(
   ctx: RuntimeContext,
   record: ContainerRecord,
   id: string,
-  request: ExecRequest,
+  request: Omit<ExecRequest, 'stdio'>,
 ): Promise<PreparedPlan> {
   const sandbox = ctx.sandboxes.get(record.sandboxId);
   const { argv, tty = false, env, workingDir, user } = request;

@@ -26,6 +26,9 @@ const ATTACH_VERSION = 2;
 /** And from which on a start may bring the log. */
 const EMBRYO_VERSION = 3;
 
+/** And from which on it runs a command in one request. */
+const RUN_VERSION = 4;
+
 /**
  * Brings the stores in line with what runs, after a restart: pods are recovered side by side, and
  * one that cannot be reached is NotReady and still there to be removed.
@@ -142,6 +145,7 @@ async function reconnect(
     if (greeting.pod === id && greeting.hasSandbox) {
       monitor.attaches = greeting.version >= ATTACH_VERSION;
       monitor.embryos = greeting.version >= EMBRYO_VERSION;
+      monitor.runs = greeting.version >= RUN_VERSION;
       return { monitor, entries: new Map(state.map((entry) => [entry.id, entry])), exits };
     }
   } catch (error) {

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoracleError } from '../../src/errors.ts';
+import type { NativeError } from '../../src/native/types.ts';
 import { keepAlive } from '../../src/runtime/deferred.ts';
 import { execSync } from '../../src/runtime/exec-sync.ts';
+import { preparedRun } from '../../src/runtime/prepare.ts';
 import { releaseContainer } from '../../src/runtime/release-container.ts';
 import { removeContainer } from '../../src/runtime/remove.ts';
 import { removeSandbox } from '../../src/runtime/remove-sandbox.ts';
@@ -133,6 +135,60 @@ test('XS-2: output that comes byte by byte is kept whole', async () => {
   const command = ['dd', 'if=/dev/zero', 'bs=1', 'count=20000'];
   const { stdout } = await execSync(runtime.ctx, id, command);
   assert.deepEqual(stdout, Buffer.alloc(20_000));
+  await assertClean();
+});
+
+test('XS-2, XS-5, XS-6: commands run in the pod of an older monitor, too', async () => {
+  const id = await running();
+  const monitor = runtime.ctx.monitors.get(podId);
+  const run = (command: string, timeoutMs: number) =>
+    execSync(runtime.ctx, id, ['sh', '-c', command], { timeoutMs });
+  monitor.runs = false;
+  try {
+    const { stdout, stderr, exitCode } = await run('echo out; echo err >&2; exit 3', 5000);
+    assert.deepEqual([`${stdout}`, `${stderr}`, exitCode], ['out\n', 'err\n', 3]);
+    await assert.rejects(run('sleep 1000', 50), { kind: 'DeadlineExceeded' });
+    assert.equal(`${(await run('echo out; sleep 1000 & exit 3', 400)).stdout}`, 'out\n');
+  } finally {
+    monitor.runs = true;
+  }
+  await assertClean();
+});
+
+test('commands enter a container that was launched when the host had other cgroups', async (t) => {
+  const { ctx } = runtime;
+  if (ctx.cgroups.v1.length < 2) return t.skip('needs hierarchies of cgroup v1');
+  const id = await running();
+  const monitor = ctx.monitors.get(podId);
+  const v1 = ctx.cgroups.v1.slice(1);
+  // As after a restart of the server.
+  const now = { ...ctx, cgroups: { ...ctx.cgroups, v1 } };
+  const { code, step } = await preparedRun(now, ctx.containers.get(id).record)
+    .then((plan) => monitor.connection.run(plan, { id: 'e', argv: ['true'], maxOutput: 0 }))
+    .then(
+      () => ({ code: '', step: '' }),
+      (error: NativeError) => error,
+    );
+  assert.deepEqual([code, step], ['ESTALE', 'join cgroup']);
+  const { stdout, exitCode } = await execSync(now, id, ['echo', 'out']);
+  assert.deepEqual([`${stdout}`, exitCode], ['out\n', 0]);
+  await assertClean();
+});
+
+test('XS-7: a call that is given up before it begins runs nothing', async () => {
+  const id = await running();
+  const signal = AbortSignal.abort(new CoracleError('Cancelled', 'gone'));
+  const call = execSync(runtime.ctx, id, ['touch', '/ran'], { signal });
+  await assert.rejects(call, { kind: 'Cancelled' });
+  assert.equal((await execSync(runtime.ctx, id, ['test', '-e', '/ran'])).exitCode, 1);
+  await assertClean();
+});
+
+test('XS-6: what a background process writes soon is waited for', async () => {
+  const id = await running();
+  const command = 'echo out; (sleep 0.2; echo late; echo err >&2) & exit 3';
+  const { stdout, stderr, exitCode } = await execSync(runtime.ctx, id, ['sh', '-c', command]);
+  assert.deepEqual([`${stdout}`, `${stderr}`, exitCode], ['out\nlate\n', 'err\n', 3]);
   await assertClean();
 });
 

@@ -198,7 +198,7 @@ describe('launch through a monitor', { skip: isRoot ? false : 'needs root' }, ()
   it('should say hello with the pid that started the socket', async () => {
     const hello = await connection.hello();
     assert.deepEqual(hello, {
-      version: 3,
+      version: 4,
       pid: connection.pid,
       pod: `pod${pods}`,
       hasSandbox: true,
@@ -269,6 +269,71 @@ describe('launch through a monitor', { skip: isRoot ? false : 'needs root' }, ()
     await connection.signal('c1', 9, false);
     assert.deepEqual([(await exitOf('c1')).signal, (await exitOf('c1')).exitCode], [9, 137]);
     await assert.rejects(connection.signal('c1', 9, false), { code: 'ESRCH' });
+  });
+
+  it('should run a command to its end in one request', async () => {
+    await connection.launch(addon.preparePlan(container('c1', ['sleep', '60'])), quiet);
+    await connection.start('c1');
+    const plan = addon.preparePlan(exec('any', 'c1', ['false']));
+    const run = (id: string, argv: string[], maxOutput = 1 << 20) =>
+      connection.run(plan, { id, argv, maxOutput });
+    const told = await run('r1', ['sh', '-c', 'echo out; echo err >&2; exit 9']);
+    assert.deepEqual(
+      [told.exitCode, told.stdout?.toString(), told.stderr?.toString()],
+      [9, 'out\n', 'err\n'],
+    );
+    assert.deepEqual(Object.keys(told.times), ['clone', 'process']);
+    assert.ok(told.lasted >= (told.times.clone ?? 0) + (told.times.process ?? 0));
+    assert.deepEqual([told.stdoutRest, told.stderrRest], [undefined, undefined]);
+    const silent = await run('r1', ['true']);
+    assert.deepEqual([silent.exitCode, silent.stdout, silent.stderr], [0, undefined, undefined]);
+    assert.equal((await run('r1', ['sh', '-c', 'kill -9 $$'])).exitCode, 137);
+    const program = fs.readFileSync('/bin/busybox');
+    const much = await run('r1', ['busybox', 'cat', '/bin/busybox'], program.length);
+    assert.ok(much.stdout?.equals(program), 'more than a pipe holds is whole');
+    const cut = await run('r1', ['busybox', 'cat', '/bin/busybox'], 100);
+    assert.deepEqual([cut.exitCode, cut.stdout], [0, program.subarray(0, 100)]);
+    assert.deepEqual(
+      (await connection.state()).map(({ id }) => id),
+      ['c1'],
+      'nothing is left of them',
+    );
+    assert.deepEqual(exits, [], 'nobody but the caller is told');
+  });
+
+  it('should end a run that is deleted, and tell why one cannot run', async () => {
+    await connection.launch(addon.preparePlan(container('c1', ['sleep', '60'])), quiet);
+    await connection.start('c1');
+    const plan = addon.preparePlan(exec('any', 'c1', ['false']));
+    const options = { id: 'r1', argv: ['sleep', '60'], maxOutput: 1 };
+    const running = connection.run(plan, options);
+    await assert.rejects(connection.run(plan, options), { code: 'EEXIST' });
+    let states: string[] = [];
+    while (!states.includes('r1 running')) {
+      states = (await connection.state()).map(({ id, state }) => `${id} ${state}`);
+    }
+    await assert.rejects(connection.start('r1'), { code: 'EALREADY' });
+    await connection.delete('r1');
+    const end = await running.then(
+      ({ exitCode }) => exitCode,
+      ({ code }: { code: string }) => code,
+    );
+    assert.ok(end === 137 || end === 'ECANCELED', `${end}: as it had begun to run, or not`);
+    const missing = { ...options, argv: ['/no/such/program'] };
+    await assert.rejects(connection.run(plan, missing), { step: 'exec', code: 'ENOENT' });
+    const process = addon.preparePlan(container('c2', ['true']));
+    await assert.rejects(connection.run(process, options), { code: 'EINVAL' });
+    const orphan = addon.preparePlan(exec('any', 'c2', ['true']));
+    await assert.rejects(connection.run(orphan, options), { code: 'ESRCH' });
+    const nothing = { ...options, argv: [] };
+    await assert.rejects(connection.run(plan, nothing), {
+      name: 'TypeError',
+      message: /options.argv/,
+    });
+    assert.deepEqual(
+      (await connection.state()).map(({ id }) => id),
+      ['c1'],
+    );
   });
 
   it('should hand the caller its own descriptor, bind mounts and logs', async () => {
