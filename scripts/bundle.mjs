@@ -7,7 +7,7 @@
 // Node takes half a millisecond for each module that it finds, reads, compiles and links, and a
 // server has 400 of ours: they were half of its start. Packages stay where they are. The library,
 // dist/index.js and below, stays as tsc has made it, a module for a module; a program loads either.
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import { root } from './run-step.mjs';
@@ -35,3 +35,5 @@ await build({
   sourcesContent: false,
   logLevel: 'warning',
 });
+// As npm does where it installs the package: its first line says how it is run.
+chmodSync(join(out, 'main.js'), 0o755);

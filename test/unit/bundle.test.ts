@@ -32,7 +32,9 @@ test('the bundled command line is whole: it imports packages, and no file but it
       assert.ok(scripts.includes(path.replace('./', '')), `${name} imports ${path}`);
     }
   }
-  assert.equal(await node(join(directory, 'main.js'), '--version'), `${VERSION}\n`);
+  // As it is installed: by its first line, with Node's flags.
+  const { stdout } = await promisify(execFile)(join(directory, 'main.js'), ['--version']);
+  assert.equal(stdout, `${VERSION}\n`);
   // Finds addon and monitor by its own place.
   assert.match(await node(join(directory, 'main.js'), 'doctor').catch(outputOf), /^CHECK +STATE/);
   // A second one leaves none of the first one's chunks that it does not have itself.
