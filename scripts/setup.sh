@@ -73,7 +73,7 @@ modules_fresh() {
 # True if dist/ lacks something or is older than any source.
 dist_stale() {
   [[ -f dist/index.js && -f dist/cli/main.js ]] || return 0
-  [[ -n "$(find src package.json tsconfig.json tsconfig.build.json -newer dist/index.js -type f -print -quit)" ]]
+  [[ -n "$(find src scripts/bundle.mjs package.json tsconfig.json tsconfig.build.json -newer dist/index.js -type f -print -quit)" ]]
 }
 
 if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then

@@ -23,7 +23,10 @@ export async function coracleServer(host: Host, network: CriNetwork): Promise<Co
   const dir = host.scratch('coracle');
   const socket = join(dir, 'c.sock');
   const built = join(PACKAGE, 'dist/cli/main.js');
-  const main = existsSync(built) ? [built] : ['--import', 'tsx', 'src/cli/main.ts'];
+  // By its first line, which has flags for Node.js.
+  const [program, ...main] = existsSync(built)
+    ? [built]
+    : [process.execPath, '--import', 'tsx', 'src/cli/main.ts'];
   const port = await freePort();
   const args = [...main, 'serve', '--listen', `unix://${socket}`, '--log-level', 'warn'];
   args.push('--root', join(dir, 'root'), '--state', join(dir, 'state'));
@@ -32,7 +35,7 @@ export async function coracleServer(host: Host, network: CriNetwork): Promise<Co
     if (!host.cniBin) throw new Error('no CNI plugins here');
     args.push('--cni-conf-dir', writeCniConfig(dir, 'coracle'), '--cni-bin-dir', host.cniBin);
   }
-  let child = launch(args);
+  let child = launch(program, args);
   const client = criClient(socket);
   try {
     await answering(client, socket, child);
@@ -53,7 +56,7 @@ export async function coracleServer(host: Host, network: CriNetwork): Promise<Co
     helpers: () => monitors(client),
     end: () => end(child),
     begin: async () => {
-      child = launch(args);
+      child = launch(program, args);
       await answering(client, socket, child);
     },
     [Symbol.asyncDispose]: async () => {
@@ -68,8 +71,8 @@ export async function coracleServer(host: Host, network: CriNetwork): Promise<Co
   };
 }
 
-function launch(args: string[]): ChildProcess {
-  return spawn(process.execPath, args, { cwd: PACKAGE, stdio: ['ignore', 'inherit', 'inherit'] });
+function launch(program: string, args: string[]): ChildProcess {
+  return spawn(program, args, { cwd: PACKAGE, stdio: ['ignore', 'inherit', 'inherit'] });
 }
 
 async function end(child: ChildProcess): Promise<void> {

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4
 import { Command } from 'commander';
 import { messageOf } from '../errors.ts';
 import { VERSION } from '../observe/version.ts';
@@ -14,6 +14,10 @@ import { registerRun } from './run-command.ts';
 import { registerServe } from './serve-command.ts';
 
 /*
+ * The flag above bounds what V8 sets aside for young objects, MiB. By itself it takes up to 16, twice,
+ * when a server starts or is busy for a while, and keeps them; with 4 a server of 500 pods has 30 MB
+ * less, and calls take no longer.
+ *
  * Commands import what they do when they are called: `doctor` must work where the addon does not
  * load, and none should wait for what it does not use.
  */

@@ -1,4 +1,5 @@
 /** What unary and streaming calls share: the recovery gate, the signal, the log line. */
+import { setMaxListeners } from 'node:events';
 import {
   type ServerUnaryCall,
   type ServerWritableStream,
@@ -82,6 +83,8 @@ export function cancellation(
   call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
 ): Cancellation {
   const controller = new AbortController();
+  // The removal of a pod waits for each of its containers at once: many listeners are no leak.
+  setMaxListeners(0, controller.signal);
   const abort = () => {
     // grpc-js reports a deadline as a cancellation too. The client's clock for it has run since
     // before the request got here: it may break the call off while ours still runs.

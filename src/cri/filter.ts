@@ -3,10 +3,14 @@ export function hasLabels(
   labels: Readonly<Record<string, string>> | undefined,
   selector: Readonly<Record<string, string>> | undefined,
 ): boolean {
-  return Object.entries(selector ?? {}).every(([name, value]) => labels?.[name] === value);
+  // A list asks this of every container, and mostly about no label.
+  for (const name in selector) {
+    if (labels?.[name] !== selector[name]) return false;
+  }
+  return true;
 }
 
 /** Whether an id is, or starts with, what a filter names; an empty filter lets everything pass. */
 export function hasPrefix(id: string, prefix: string | undefined): boolean {
-  return id.startsWith(prefix ?? '');
+  return prefix === undefined || prefix === '' || id.startsWith(prefix);
 }

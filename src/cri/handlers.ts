@@ -5,6 +5,7 @@ import { checkpointContainer, checkpointPod, restorePod } from './checkpoint.ts'
 import { containerStats } from './container-stats.ts';
 import { containerStatus } from './container-status.ts';
 import { createContainer } from './create-container.ts';
+import type { Encoded } from './encoded.ts';
 import { exec } from './exec.ts';
 import { execSync } from './exec-sync.ts';
 import type { AdminServiceService } from './gen/coracle.ts';
@@ -54,7 +55,7 @@ type Methods<Service> = {
   >
     ? Service[Method]['responseStream'] extends true
       ? ServerStreaming<Request, Response>
-      : Unary<Request, Response>
+      : Unary<Request, Response | Encoded>
     : never;
 };
 

@@ -1,13 +1,28 @@
+import type { RuntimeContext } from '../runtime/context.ts';
+import type { Container } from '../store/containers.ts';
 import type { Unary } from './call.ts';
 import { containerMessage, containerStateMessage } from './container-status-message.ts';
+import { type Encoded, listEncoder } from './encoded.ts';
 import { hasLabels, hasPrefix } from './filter.ts';
-import type { ListContainersRequest, ListContainersResponse } from './gen/cri.ts';
+import {
+  type ContainerFilter,
+  type ListContainersRequest,
+  ListContainersResponse,
+} from './gen/cri.ts';
 
-export const listContainers: Unary<ListContainersRequest, ListContainersResponse> = async (
-  ctx,
-  { filter },
-) => ({
-  containers: ctx.containers
+const encode = listEncoder<Container>(containerStateMessage, (container) =>
+  ListContainersResponse.encode({ containers: [containerMessage(container)] }).finish(),
+);
+
+export const listContainers: Unary<ListContainersRequest, Encoded> = async (ctx, { filter }) =>
+  encode(matchingContainers(ctx, filter));
+
+/** The containers that pass a filter. */
+export function matchingContainers(
+  ctx: RuntimeContext,
+  filter: ContainerFilter | undefined,
+): Container[] {
+  return ctx.containers
     .list()
     .filter(
       (container) =>
@@ -15,6 +30,5 @@ export const listContainers: Unary<ListContainersRequest, ListContainersResponse
         hasPrefix(container.record.sandboxId, filter?.podSandboxId) &&
         (!filter?.state || filter.state.state === containerStateMessage(container)) &&
         hasLabels(container.record.config.labels, filter?.labelSelector),
-    )
-    .map(containerMessage),
-});
+    );
+}

@@ -1,19 +1,33 @@
+import type { RuntimeContext } from '../runtime/context.ts';
+import type { Sandbox } from '../store/sandboxes.ts';
 import type { Unary } from './call.ts';
+import { type Encoded, listEncoder } from './encoded.ts';
 import { hasLabels, hasPrefix } from './filter.ts';
-import type { ListPodSandboxRequest, ListPodSandboxResponse } from './gen/cri.ts';
+import {
+  type ListPodSandboxRequest,
+  ListPodSandboxResponse,
+  type PodSandboxFilter,
+} from './gen/cri.ts';
 import { sandboxMessage, sandboxStateMessage } from './sandbox-status-message.ts';
 
-export const listPodSandbox: Unary<ListPodSandboxRequest, ListPodSandboxResponse> = async (
-  ctx,
-  { filter },
-) => ({
-  items: ctx.sandboxes
+const encode = listEncoder<Sandbox>(sandboxStateMessage, (sandbox) =>
+  ListPodSandboxResponse.encode({ items: [sandboxMessage(sandbox)] }).finish(),
+);
+
+export const listPodSandbox: Unary<ListPodSandboxRequest, Encoded> = async (ctx, { filter }) =>
+  encode(matchingSandboxes(ctx, filter));
+
+/** The pods that pass a filter. */
+export function matchingSandboxes(
+  ctx: RuntimeContext,
+  filter: PodSandboxFilter | undefined,
+): Sandbox[] {
+  return ctx.sandboxes
     .list()
     .filter(
       (sandbox) =>
         hasPrefix(sandbox.record.id, filter?.id) &&
         (!filter?.state || filter.state.state === sandboxStateMessage(sandbox)) &&
         hasLabels(sandbox.record.config.labels, filter?.labelSelector),
-    )
-    .map(sandboxMessage),
-});
+    );
+}

@@ -1,6 +1,7 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Backend } from './call-scope.ts';
 import { tolerantService } from './decode-request.ts';
+import { encodedService } from './encoded.ts';
 import { AdminServiceService } from './gen/coracle.ts';
 import { ImageServiceService, RuntimeServiceService } from './gen/cri.ts';
 import { type Handlers, implement } from './implement.ts';
@@ -49,7 +50,10 @@ export async function serveCri<Context>(
     'grpc.enable_channelz': 0,
   });
   for (const service of SERVICES) {
-    server.addService(tolerantService(service), implement(service, backend, handlers));
+    server.addService(
+      encodedService(tolerantService(service)),
+      implement(service, backend, handlers),
+    );
   }
   const withdraw = await bind(server, socket);
   backend.log.info({ path: socket.path }, 'serving CRI v1');

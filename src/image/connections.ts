@@ -1,8 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
-import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import type { buildConnector, Dispatcher } from 'undici';
 import type { TlsMaterial } from './hosts-tls.ts';
+import { httpClient } from './http-client.ts';
 
 export interface ConnectionOptions {
   tls: TlsMaterial;
@@ -58,6 +59,7 @@ export class Connections {
 
   #make(secureContext: SecureContext | undefined, direct: boolean): Dispatcher {
     const { tls, dialTimeoutMs, progressTimeoutMs } = this.options;
+    const { Agent, EnvHttpProxyAgent, buildConnector } = httpClient();
     const connect = {
       timeout: dialTimeoutMs,
       ...(secureContext && { secureContext, rejectUnauthorized: !tls.skipVerify }),

@@ -1,7 +1,8 @@
-import { type Dispatcher, request } from 'undici';
+import type { Dispatcher } from 'undici';
 import { abortError, CoracleError } from '../errors.ts';
 import { answerFailure } from './answer.ts';
 import type { Connections } from './connections.ts';
+import { httpClient } from './http-client.ts';
 import { readBody } from './read-body.ts';
 import { connectionFailure, RegistryError, UNAVAILABLE } from './registry-error.ts';
 
@@ -95,7 +96,7 @@ export class Transport {
     const headersTimeout = this.#patience(options);
     const foreign = url.origin !== origin;
     try {
-      return await request(url, {
+      return await httpClient().request(url, {
         dispatcher: await this.#connections.dispatcher(url, foreign),
         method: form ? 'POST' : (options.method ?? 'GET'),
         headers: {

@@ -4,6 +4,7 @@ import { type Backend, type Change, MAX_KEY_BYTES } from './backend.ts';
 import { decodeRecord, encodeRecord, jsonCodec, UnknownVersionError } from './codec.ts';
 import { deepFreeze } from './frozen.ts';
 import { QUARANTINE, quarantineRow } from './quarantine.ts';
+import { shareMembers } from './share.ts';
 import type { Store, StoreProblem } from './store.ts';
 import type { Codec, Sync, Table } from './table.ts';
 
@@ -44,15 +45,18 @@ export class MemoryStore implements Store {
     if (known !== undefined) return known as MemoryTable<T>;
     if (!TABLE_NAME.test(name)) throw new TypeError(`${JSON.stringify(name)} names no table`);
     const rows = new Map<string, T>();
+    let last: T | undefined;
     for (const [path, bytes] of this.#backend.load(`${name}/`)) {
       const key = path.slice(name.length + 1);
       try {
-        rows.set(key, deepFreeze(decodeRecord(codec, bytes, `${name}/${key}`)));
+        const decoded = decodeRecord(codec, bytes, `${name}/${key}`);
+        last = deepFreeze(shareMembers(decoded, last));
+        rows.set(key, last);
       } catch (error) {
         this.#setAside(name, key, bytes, error as CoracleError);
       }
     }
-    const table = new MemoryTable(name, codec, rows, (change, publish) =>
+    const table = new MemoryTable(name, codec, rows, last, (change, publish) =>
       this.#write(change, publish),
     );
     this.#tables.set(name, table as MemoryTable<unknown>);
@@ -144,17 +148,21 @@ class MemoryTable<T> implements Table<T> {
   readonly name: string;
   readonly #codec: Codec<T>;
   readonly #rows: Map<string, T>;
+  /** The newest row: the next one shares what is the same in both. */
+  #last: T | undefined;
   readonly #write: (change: Change, publish: () => void) => Promise<void>;
 
   constructor(
     name: string,
     codec: Codec<T>,
     rows: Map<string, T>,
+    last: T | undefined,
     write: (change: Change, publish: () => void) => Promise<void>,
   ) {
     this.name = name;
     this.#codec = codec;
     this.#rows = rows;
+    this.#last = last;
     this.#write = write;
   }
 
@@ -183,7 +191,9 @@ class MemoryTable<T> implements Table<T> {
       }
       bytes = encodeRecord(this.#codec, value);
       // What readers see is what a restart would read, and shares nothing with the caller.
-      copy = deepFreeze(decodeRecord(this.#codec, bytes, `${this.name}/${key}`));
+      const decoded = decodeRecord(this.#codec, bytes, `${this.name}/${key}`);
+      copy = deepFreeze(shareMembers(decoded, this.#last));
+      this.#last = copy;
     } catch (error) {
       return Promise.reject(error);
     }

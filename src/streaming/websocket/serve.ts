@@ -1,4 +1,4 @@
-import { createWebSocketStream, type WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { forwardPort } from '../port-forward.ts';
 import type { ChannelProtocol } from '../protocols.ts';
 import type { CommandChannels } from '../remote-command.ts';
@@ -15,6 +15,7 @@ import {
 } from '../session.ts';
 import { serveSpdyForward } from '../spdy/serve.ts';
 import { WebSocketChannels } from './channels.ts';
+import { webSockets } from './load.ts';
 import { answerPings } from './pings.ts';
 
 /** stdin, stdout, stderr, error, resize: a channel's number is its place. */
@@ -108,5 +109,5 @@ export function serveTunnel(
   context: SessionContext,
 ): Session {
   answerPings(socket);
-  return serveSpdyForward(createWebSocketStream(socket), grant, context);
+  return serveSpdyForward(webSockets().createWebSocketStream(socket), grant, context);
 }
