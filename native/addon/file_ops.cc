@@ -1,11 +1,15 @@
 #include "native/addon/file_ops.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <memory>
+#include <string_view>
 
 #include "native/addon/remove_tree.h"
 #include "native/sys/fd.h"
@@ -108,9 +112,29 @@ Failure discard(const FileOp& op) {
   return remove_tree(op.path);
 }
 
-Failure remove_directory(const std::string& path) {
+std::vector<std::string> directories_in(const std::string& path) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
+  std::vector<std::string> paths;
+  while (const dirent* entry = dir ? readdir(dir.get()) : nullptr) {
+    const std::string_view name = entry->d_name;
+    if (entry->d_type != DT_DIR || name == "." || name == "..") continue;
+    paths.push_back(path + "/" + entry->d_name);
+  }
+  return paths;
+}
+
+// A cgroup in which there are others is busy, too.
+Failure remove_directory(const std::string& path, bool below) {
   for (int attempt = 0;; attempt++) {
     if (rmdir(path.c_str()) == 0 || errno == ENOENT) return {};
+    if (below && (errno == EBUSY || errno == ENOTEMPTY)) {
+      below = false;
+      for (const std::string& inner : directories_in(path)) {
+        Failure failure = remove_directory(inner, true);
+        if (failure.failed()) return failure;
+      }
+      if (rmdir(path.c_str()) == 0 || errno == ENOENT) return {};
+    }
     if (errno != EBUSY || attempt == kBusyRetries) return system_failure("rmdir", path);
     const timespec pause = {0, 1'000'000L << attempt};
     nanosleep(&pause, nullptr);
@@ -153,7 +177,7 @@ Failure run_file_ops(const std::vector<FileOp>& ops) {
         failure = create_file(op);
         break;
       case FileOp::Kind::kRmdir:
-        failure = remove_directory(op.path);
+        failure = remove_directory(op.path, op.below);
         break;
       case FileOp::Kind::kRemoveTree:
         failure = remove_tree(op.path);

@@ -31,10 +31,11 @@ struct FileOp {
   uid_t uid = 0;          // kCreate
   gid_t gid = 0;          // kCreate
   bool parents = false;   // kMkdir
+  bool below = false;     // kRmdir
   bool optional = false;  // kWrite: a missing file or a refused value is no error
 };
 
-// Runs them in order and stops at the first failure. See FileOp in src/native/types.ts.
+// Runs them in order and stops at the first failure. See src/native/file-op.ts.
 Failure run_file_ops(const std::vector<FileOp>& ops);
 
 }  // namespace coracle

@@ -29,6 +29,7 @@ FileOp read_file_op(const JsField& in) {
     op.gid = in.get("gid").u32();
   } else if (name == "rmdir") {
     op.kind = FileOp::Kind::kRmdir;
+    op.below = in.get("below").boolean();
   } else if (name == "removeTree") {
     op.kind = FileOp::Kind::kRemoveTree;
   } else if (name == "discard") {

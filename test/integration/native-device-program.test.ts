@@ -25,7 +25,7 @@ const [NULL, ZERO, FULL] = [3, 5, 7];
 describe('attachDeviceProgram', { skip: unified() ? false : 'needs root and cgroup v2' }, () => {
   const cgroup = path.join(unified() ?? '', `coracle-test-devices-${process.pid}`);
   beforeEach(() => fs.mkdirSync(cgroup));
-  afterEach(() => addon.runFileOps([{ op: 'rmdir', path: cgroup }]));
+  afterEach(() => addon.runFileOps([{ op: 'rmdir', path: cgroup, below: false }]));
 
   /** Which of these opens a process in the cgroup is permitted: "null r", "zero w", ... */
   async function permitted(...opens: string[]): Promise<string[]> {

@@ -138,12 +138,30 @@ describe('runFileOps', () => {
     const sub = path.join(dir, 'sub');
     fs.mkdirSync(sub);
     await addon.runFileOps([
-      { op: 'rmdir', path: sub },
-      { op: 'rmdir', path: sub },
+      { op: 'rmdir', path: sub, below: false },
+      { op: 'rmdir', path: sub, below: true },
       { op: 'removeTree', path: sub },
     ]);
     const code = process.getuid?.() === 0 ? 'EBUSY' : 'EACCES';
-    await assert.rejects(addon.runFileOps([{ op: 'rmdir', path: '/proc' }]), { code });
+    await assert.rejects(addon.runFileOps([{ op: 'rmdir', path: '/proc', below: false }]), {
+      code,
+    });
+  });
+
+  it('should remove directories in one another, and no file that is in one', async () => {
+    const top = path.join(dir, 'top');
+    const fill = () => fs.mkdirSync(path.join(top, 'a/b/c'), { recursive: true });
+    const remove = (below: boolean) => addon.runFileOps([{ op: 'rmdir', path: top, below }]);
+    fill();
+    fs.mkdirSync(path.join(top, 'd'));
+    await assert.rejects(remove(false), { code: 'ENOTEMPTY', path: top });
+    await remove(true);
+    assert.equal(fs.existsSync(top), false);
+    fill();
+    fs.writeFileSync(path.join(top, 'a/b/file'), '');
+    fs.symlinkSync(os.tmpdir(), path.join(top, 'link'));
+    await assert.rejects(remove(true), { code: 'ENOTEMPTY', path: path.join(top, 'a/b') });
+    assert.deepEqual(fs.readdirSync(path.join(top, 'a/b')), ['file']);
   });
 
   it('should remove a tree and nothing that its links point to', async () => {

@@ -2,7 +2,7 @@
  * The cgroups of containers, for the runtime: the pure operations, joined with the little that
  * must be looked up first. What is looked up lies in cgroupfs, in memory, so it is read at once.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { failpoint } from '../../failpoint.ts';
 import type { FileOp } from '../../native/types.ts';
@@ -10,7 +10,7 @@ import type { SandboxConfig } from '../../spec/config.ts';
 import type { Resources } from '../../spec/oci.ts';
 import type { CgroupLayout } from './layout.ts';
 import { type CpusetSeed, cgroupCreateOps, cgroupRemoveOps } from './ops.ts';
-import { cgroupDirs, ownsPodCgroup } from './paths.ts';
+import { ownsPodCgroup } from './paths.ts';
 
 export { type CgroupLayout, readCgroupLayout } from './layout.ts';
 export { cgroupUpdateOps as updateOps } from './ops.ts';
@@ -40,11 +40,7 @@ export function createOps(layout: CgroupLayout, path: string, resources: Resourc
  */
 export function removeOps(layout: CgroupLayout, path: string): FileOp[] {
   failpoint('cgroup.remove');
-  const inner = cgroupDirs(layout, path).flatMap(descendants);
-  return [
-    ...inner.map((dir): FileOp => ({ op: 'rmdir', path: dir })),
-    ...cgroupRemoveOps(layout, path),
-  ];
+  return cgroupRemoveOps(layout, path);
 }
 
 /**
@@ -75,18 +71,5 @@ function read(file: string): string {
     return readFileSync(file, 'utf8').trim();
   } catch {
     return '';
-  }
-}
-
-/** Child cgroups, deepest first. A cgroup without any has two links (kernfs counts directories). */
-function descendants(dir: string): string[] {
-  try {
-    if (statSync(dir).nlink <= 2) return [];
-    return readdirSync(dir, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .flatMap(({ name }) => [...descendants(join(dir, name)), join(dir, name)]);
-  } catch {
-    // Gone meanwhile; what is left shows when it is removed.
-    return [];
   }
 }

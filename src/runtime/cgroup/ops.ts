@@ -75,9 +75,9 @@ export function cgroupUpdateOps(
   return ops;
 }
 
-/** Removes the cgroup, which has no process and no child any more. */
+/** Removes the cgroup and those below it, in which no process is any more. */
 export function cgroupRemoveOps(layout: CgroupLayout, path: string): FileOp[] {
-  return cgroupDirs(layout, path).map((dir) => ({ op: 'rmdir', path: dir }));
+  return cgroupDirs(layout, path).map((dir) => ({ op: 'rmdir', path: dir, below: true }));
 }
 
 function v2Writes(
