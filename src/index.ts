@@ -9,7 +9,7 @@ export {
 } from './embed/container.ts';
 export { ExecHandle } from './embed/exec.ts';
 export type { Images } from './embed/images.ts';
-export { type ContainerOptions, Pod } from './embed/pod.ts';
+export { type ContainerOptions, type CreateCall, Pod } from './embed/pod.ts';
 export { type OpenOptions, type PodOptions, Runtime } from './embed/runtime.ts';
 export type { Stdio, StdioOptions } from './embed/stdio.ts';
 export { CoracleError, type ErrorKind } from './errors.ts';

