@@ -107,7 +107,12 @@ export function budgets(results: Results): Budget[] {
           read('launch', 'crun', first),
           crunFactor(results),
         ),
-        times('of runc: ', read('launch', OURS, 'run → first instruction'), read('launch', 'runc', first), 14),
+        times(
+          'of runc: ',
+          read('launch', OURS, 'run → first instruction'),
+          read('launch', 'runc', first),
+          14,
+        ),
       ],
     },
     {

@@ -50,7 +50,7 @@ export type CriClient = {
  * How much of an answer may be on its way, bytes. By HTTP/2's own 64 KiB a list of a thousand
  * containers, some 400 KB, is seven round trips to a server that has other things to do between them.
  */
-const WINDOW = 4 * 1024 * 1024;
+const WINDOW = 1024 * 1024;
 
 /** A client of the server on a unix socket; rejects with grpc-js' ServiceError. */
 export function criClient(socket: string): CriClient {

@@ -176,7 +176,7 @@ test('G-11, G-12: who does not read holds up nobody, and is told to list again',
       ctx.events.emit('created', 'seen', pod);
     }
     // Far more than the buffers of a connection take, at the pace of the one who reads.
-    for (let sent = 0; sent < 5000; ) {
+    for (let sent = 0; sent < 8000; ) {
       for (let each = 0; each < 100; each += 1) ctx.events.emit('created', 'flood', pod);
       sent += 100;
       await reader.of('flood', sent);
