@@ -306,7 +306,10 @@ describe('launch through a monitor', { skip: isRoot ? false : 'needs root' }, ()
     await connection.start('c1');
     const plan = addon.preparePlan(exec('any', 'c1', ['false']));
     const options = { id: 'r1', argv: ['sleep', '60'], maxOutput: 1 };
-    const running = connection.run(plan, options);
+    const running = connection.run(plan, options).then(
+      ({ exitCode }) => exitCode,
+      ({ code }: { code: string }) => code,
+    );
     await assert.rejects(connection.run(plan, options), { code: 'EEXIST' });
     let states: string[] = [];
     while (!states.includes('r1 running')) {
@@ -314,10 +317,7 @@ describe('launch through a monitor', { skip: isRoot ? false : 'needs root' }, ()
     }
     await assert.rejects(connection.start('r1'), { code: 'EALREADY' });
     await connection.delete('r1');
-    const end = await running.then(
-      ({ exitCode }) => exitCode,
-      ({ code }: { code: string }) => code,
-    );
+    const end = await running;
     assert.ok(end === 137 || end === 'ECANCELED', `${end}: as it had begun to run, or not`);
     const missing = { ...options, argv: ['/no/such/program'] };
     await assert.rejects(connection.run(plan, missing), { step: 'exec', code: 'ENOENT' });

@@ -45,7 +45,7 @@ test('G-5: on a full disk containers exit and are removed, new ones are refused'
   const disk = smallDisk(t);
   const store = await openStore(disk);
   const containers = openContainers(store);
-  const spec = { ociVersion: '1.2.0', padding: 'x'.repeat(4000) } as never;
+  const spec = { linux: {}, padding: 'x'.repeat(4000) } as never;
   for (let n = 0; n < 60; n += 1) {
     const { status } = await containers.add(containerRecord(`c${n}`, { spec }));
     await status.updateSync((s) => ({ ...s, startedAt: 5n, pid: 100 + n }));

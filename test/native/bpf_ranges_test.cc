@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <vector>
@@ -200,8 +201,9 @@ TEST_CASE("jumps reach over a tree of any size") {
 TEST_CASE("a program that does more than compare, or cannot be shorter, stays as it is") {
   const auto same = [](const Program& program) {
     const Program after = by_ranges(program);
-    return after.size() == program.size() &&
-           memcmp(after.data(), program.data(), program.size() * sizeof(sock_filter)) == 0;
+    return std::equal(
+        after.begin(), after.end(), program.begin(), program.end(),
+        [](const sock_filter& a, const sock_filter& b) { return memcmp(&a, &b, sizeof(a)) == 0; });
   };
   constexpr uint32_t kNumber = offsetof(seccomp_data, nr);
   CHECK(same({}));
