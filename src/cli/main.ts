@@ -14,9 +14,9 @@ import { registerRun } from './run-command.ts';
 import { registerServe } from './serve-command.ts';
 
 /*
- * The flag above bounds what V8 sets aside for young objects, MiB. By itself it takes up to 16, twice,
- * when a server starts or is busy for a while, and keeps them; with 4 a server of 200 pods has some 20 MB
- * less, and calls take no longer.
+ * The flag above bounds what V8 sets aside for young objects, MiB. By itself it takes up to 16,
+ * twice, when a server starts or is busy for a while, and keeps them; with 4 a server of 200 pods
+ * has some 20 MB less, and calls take no longer.
  *
  * Commands import what they do when they are called: `doctor` must work where the addon does not
  * load, and none should wait for what it does not use.

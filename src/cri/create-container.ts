@@ -15,6 +15,6 @@ export const createContainer: Unary<CreateContainerRequest, CreateContainerRespo
 ) => {
   const { record } = ctx.sandboxes.get(request.podSandboxId);
   const config = containerFromCri(request.config, record.config, translationHost(ctx));
-  // An embedding program says only at the start where the streams go; here the log has them.
+  // Nobody can say at the start that the streams go elsewhere.
   return { containerId: await create(ctx, record.id, config, { signal, ahead: 'log' }) };
 };

@@ -1,5 +1,6 @@
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import { CoracleError, messageOf } from '../errors.ts';
+import { eachMethod } from './each-method.ts';
 import { RequestReader } from './request-reader.ts';
 
 /** In the place of a request that could not be read: gRPC would answer by itself, with INTERNAL. */
@@ -13,8 +14,7 @@ export class Malformed {
 
 /** The service with decoders that never throw. */
 export function tolerantService(service: ServiceDefinition): ServiceDefinition {
-  const methods = Object.entries(service).map(([name, method]) => [name, tolerant(method)]);
-  return Object.fromEntries(methods) as ServiceDefinition;
+  return eachMethod(service, tolerant);
 }
 
 function tolerant<Request, Response>(

@@ -1,5 +1,6 @@
 /** Responses that are bytes before gRPC sees them: lists, whose entries change seldom. */
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
+import { eachMethod } from './each-method.ts';
 
 /** In the place of a response: its bytes. */
 export class Encoded {
@@ -12,8 +13,7 @@ export class Encoded {
 
 /** The service with encoders that take `Encoded` as well as responses. */
 export function encodedService(service: ServiceDefinition): ServiceDefinition {
-  const methods = Object.entries(service).map(([name, method]) => [name, encoding(method)]);
-  return Object.fromEntries(methods) as ServiceDefinition;
+  return eachMethod(service, encoding);
 }
 
 function encoding<Request, Response>(

@@ -1,11 +1,11 @@
-import { CoracleError, invalid, quote } from '../errors.ts';
+import { CoracleError, quote } from '../errors.ts';
 import type { RuntimeContext } from './context.ts';
 import { deadline, type Limit, settledWithin, withSignal } from './deferred.ts';
 import { endExec } from './end-exec.ts';
 import { type ExecRequest, openExec } from './exec.ts';
 import { type Collector, collect } from './exec-output.ts';
 import { runExec } from './exec-run.ts';
-import { requireRunning } from './preconditions.ts';
+import { requireCommand, requireRunning } from './preconditions.ts';
 
 export interface ExecSyncOptions {
   /** No limit where absent or 0. */
@@ -32,7 +32,7 @@ export async function execSync(
   argv: string[],
   options: ExecSyncOptions = {},
 ): Promise<ExecSyncResult> {
-  if (argv.length === 0) throw invalid('cmd', argv, 'must name a command');
+  requireCommand(argv);
   const { record } = requireRunning(ctx, id);
   const monitor = ctx.monitors.get(record.sandboxId);
   const { timeoutMs, signal } = options;

@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import { CoracleError, invalid } from '../errors.ts';
+import { CoracleError } from '../errors.ts';
 import type { EntryStatus, StdioSpec } from '../native/types.ts';
 import { newId } from '../store/ids.ts';
 import type { RuntimeContext } from './context.ts';
@@ -7,7 +7,7 @@ import { keepAlive, withSignal } from './deferred.ts';
 import { timed } from './launch-phases.ts';
 import type { PodMonitor } from './monitors.ts';
 import { fromNative, wrapNative } from './native-failure.ts';
-import { requireRunning } from './preconditions.ts';
+import { requireCommand, requireRunning } from './preconditions.ts';
 import { prepareExec } from './prepare.ts';
 import { deleteEntry, Task } from './task.ts';
 
@@ -47,7 +47,7 @@ export async function openExec(
   request: ExecRequest,
   signal?: AbortSignal,
 ): Promise<ExecProcess> {
-  if (request.argv.length === 0) throw invalid('cmd', request.argv, 'must name a command');
+  requireCommand(request.argv);
   const { record } = requireRunning(ctx, id);
   const monitor = ctx.monitors.get(record.sandboxId);
   const execId = newId();

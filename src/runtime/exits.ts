@@ -53,7 +53,8 @@ export async function exitFacts(
 }
 
 /**
- * Tells those who wait for no record, persists EXITED durably, then publishes, wakes whoever waits, and announces (EX-10 to EX-13).
+ * Tells those who wait for no record; persists EXITED durably, then publishes, wakes whoever waits,
+ * and announces (EX-10 to EX-13).
  * A full disk delays the record, not the exit (G-5).
  */
 export async function recordExit(

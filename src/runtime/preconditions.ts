@@ -1,4 +1,4 @@
-import { CoracleError } from '../errors.ts';
+import { CoracleError, invalid } from '../errors.ts';
 import { stateOf } from '../store/container-status.ts';
 import type { Container } from '../store/containers.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
@@ -9,6 +9,11 @@ import type { PodMonitor } from './monitors.ts';
 /** Nothing new begins in a runtime that lets go: what its closing waits for would never end. */
 export function refuseWhileClosing(ctx: RuntimeContext): void {
   if (ctx.draining) throw new CoracleError('Unavailable', 'the runtime is being closed');
+}
+
+/** A command that is to be run in a container names at least its program. */
+export function requireCommand(argv: readonly string[]): void {
+  if (argv.length === 0) throw invalid('cmd', argv, 'must name a command');
 }
 
 /** The sandbox and its monitor, if containers may be made and started in it now (ST-10, CR-1). */

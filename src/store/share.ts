@@ -2,8 +2,8 @@
  * Makes `value`, plain data that nobody else has yet, share what it has in common with `like`, which
  * is frozen: each member that is equal to the one in the same place there becomes that one.
  *
- * Records of containers are alike in nearly all that is long, as their lists of system calls,
- * mounts and devices: without sharing each takes 40 KB of memory, and the collector's time.
+ * Records of containers are alike in nearly all that is long, as their mounts and devices: without
+ * sharing each takes memory for all of it, and the collector's time.
  */
 export function shareMembers<T>(value: T, like: unknown): T {
   if (isPlain(value) && isPlain(like)) share(value, like);
