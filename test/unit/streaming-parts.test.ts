@@ -152,7 +152,10 @@ describe('terminal sizes', () => {
       source.emit('data', Buffer.from(flood.repeat(65_536 / flood.length)));
     }
     parse.mock.restore();
-    assert.ok(parse.mock.callCount() <= 4 * 8, `${parse.mock.callCount()} of some 40,000 were read`);
+    assert.ok(
+      parse.mock.callCount() <= 4 * 8,
+      `${parse.mock.callCount()} of some 40,000 were read`,
+    );
   });
 
   it('are set one at a time, the newest of those that wait', async () => {
