@@ -101,15 +101,12 @@ export class Cell<S extends object> {
   }
 
   /**
-   * As `updateSync`, by default a durable one, but for what has happened and cannot be refused, as an exit: if the
+   * As a durable `updateSync`, but for what has happened and cannot be refused, as an exit: if the
    * value cannot be written, or not within 10 s, it is published all the same, marked dirty, and
    * written as soon as that works. Rejects only with what `fn` threw or for a move that is not
    * legal. Once the cell is closed it changes memory alone.
    */
-  settle<N extends S>(
-    fn: (value: S) => Sync<N>,
-    { durable = true }: UpdateOptions = {},
-  ): Promise<void> {
+  settle<N extends S>(fn: (value: S) => Sync<N>): Promise<void> {
     return this.#writers.run(async () => {
       const before = this.#value;
       const after = this.#apply(fn);
@@ -117,7 +114,7 @@ export class Cell<S extends object> {
       this.#rules.check(before, after);
       if (!this.#closed && this.#mustPersist(changed)) {
         try {
-          await within(this.#persist(after, durable), PATIENCE);
+          await within(this.#persist(after, true), PATIENCE);
           this.#clean();
         } catch {
           this.#dirty = true;

@@ -1,5 +1,5 @@
 import { CoracleError, notFound } from '../errors.ts';
-import { Cell, type CellRules, type UpdateOptions } from './cell.ts';
+import { Cell, type CellRules } from './cell.ts';
 import { resolveId } from './ids.ts';
 import { sandboxRecordCodec } from './record-codec.ts';
 import { Removals } from './removals.ts';
@@ -75,15 +75,15 @@ export class Sandbox {
   }
 
   /**
-   * Records the stop, by default durably; the first one stays. A full disk does not hold it up. `at`
-   * in ns. Resolves to whether it had been ready until now.
+   * Records the stop; the first one stays. A full disk does not hold it up. `at` in ns. Resolves
+   * to whether it had been ready until now.
    */
-  async stopped(at: bigint, options?: UpdateOptions): Promise<boolean> {
+  async stopped(at: bigint): Promise<boolean> {
     let news = false;
     await this.#cell.settle((record) => {
       news = record.stoppedAt === 0n;
       return news ? { ...record, stoppedAt: at } : record;
-    }, options);
+    });
     return news && this.record.monitorPid !== undefined;
   }
 
