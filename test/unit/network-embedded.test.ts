@@ -146,6 +146,7 @@ test('a failed attach holds no address and no socket', async () => {
   await assert.rejects(attach('pod'), /the monitor is gone/);
   assert.deepEqual(table.held(), {});
   const ready = Promise.reject(new Error('no namespace'));
+  ready.catch(() => {});
   await assert.rejects(attach('pod', { ready }), /no namespace/);
   assert.deepEqual(table.held(), {});
 });
