@@ -151,12 +151,14 @@ export class EmbeddedNetwork implements PodNetworkProvider {
   }
 
   async #connect(
-    { sandboxId, podPid, connection }: AttachRequest,
+    { sandboxId, podPid, connection, ready, signal }: AttachRequest,
     { subnets, mtu }: HostSide,
     ips: readonly string[],
   ): Promise<PodNetwork> {
     const mac = macOf(ips[0] ?? '');
     const gateways = subnets.map((subnet) => formatAddress(gatewayOf(subnet)));
+    await ready;
+    throwIfAborted(signal);
     const socket = await connection.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE);
     try {
       await this.#options.addon.connectPod({

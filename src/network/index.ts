@@ -44,8 +44,13 @@ export interface AttachRequest {
   readonly cgroupParent?: string | undefined;
   /** A process inside the pod's network namespace. */
   readonly podPid: number;
-  /** The pod's monitor, whose `sandbox` call has made the network namespace. */
+  /** The pod's monitor, whose `sandbox` call makes the network namespace. */
   readonly connection: Pick<MonitorConnection, 'socket'>;
+  /**
+   * Settles when the namespace is there, and what tells of the pod survives a loss of power. Nothing
+   * is made in the one, or by others, before; a rejection is passed on. Absent: it is so already.
+   */
+  readonly ready?: Promise<unknown> | undefined;
   /** The caller has gone, or the pod is being stopped: the attachment is undone. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -26,7 +26,8 @@ import { watchMonitor } from './watch-monitor.ts';
 
 /**
  * Makes a pod sandbox: its record first, so that a crash leaves something to clean (SB-2), then
- * its monitor with the pod's namespaces, then its network, then READY. A failure undoes all of it.
+ * its monitor with the pod's namespaces, then its network, of which what needs no namespace is done
+ * meanwhile, then READY. A failure undoes all of it.
  *
  * A second call for the same pod joins the first, and one that comes later, as after a restart,
  * gets the id of what the first has made, as long as it is ready and empty (CR-18).
@@ -111,14 +112,14 @@ async function makeSandbox(
     stoppedAt: 0n,
   };
   let sandbox: Sandbox | undefined;
-  const made = deferred<void>();
+  const making = deferred<void>();
   try {
     sandbox = await ctx.sandboxes.add(record);
     const durable = ctx.store.flushed();
     // It may fail while something else does.
     durable.catch(() => {});
     const hostFiles = readHostFiles(config);
-    sandbox.making = { over: made.promise, abandon: () => abandoned.abort(stoppedMeanwhile(id)) };
+    sandbox.making = { over: making.promise, abandon: () => abandoned.abort(stoppedMeanwhile(id)) };
     mkdirSync(exitDir(ctx.options, id), { recursive: true, mode: 0o700 });
     await limitPod(ctx, record);
     throwIfUnwanted(sandbox, signal);
@@ -128,23 +129,28 @@ async function makeSandbox(
       socket: monitorSocket(ctx.options, id),
     });
     const monitor = ctx.monitors.add(id, connection);
-    const { reaperPid } = await connection.sandbox({
+    const made = connection.sandbox({
       ...setup,
       rootDir: ctx.options.root,
       exitDir: exitDir(ctx.options, id),
     });
     // What a network plugin keeps outlives a loss of power: so must what tells of it.
-    await durable;
-    throwIfUnwanted(sandbox, signal);
-    const network = needs
-      ? await ctx.network.attach({
+    const ready = Promise.all([made, durable]);
+    const attached = needs
+      ? ctx.network.attach({
           ...needs,
           sandboxId: id,
           podPid: connection.pid,
           connection,
+          ready,
           signal,
         })
       : { ips: [] };
+    // Neither goes on while what the other has begun is undone.
+    await Promise.allSettled([ready, attached]);
+    const [{ reaperPid }] = await ready;
+    throwIfUnwanted(sandbox, signal);
+    const network = await attached;
     throwIfUnwanted(sandbox, signal);
     await writePodFiles(ctx, record, network, await hostFiles);
     throwIfUnwanted(sandbox, signal);
@@ -167,7 +173,7 @@ async function makeSandbox(
     throw fromNative(refusedLimit(ctx.cgroups, error), 'Internal');
   } finally {
     if (sandbox) sandbox.making = undefined;
-    made.resolve();
+    making.resolve();
   }
 }
 

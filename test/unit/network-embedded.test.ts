@@ -145,6 +145,10 @@ test('a failed attach holds no address and no socket', async () => {
   monitor.socket = () => Promise.reject(new Error('the monitor is gone'));
   await assert.rejects(attach('pod'), /the monitor is gone/);
   assert.deepEqual(table.held(), {});
+  const ready = Promise.reject(new Error('no namespace'));
+  ready.catch(() => {});
+  await assert.rejects(attach('pod', { ready }), /no namespace/);
+  assert.deepEqual(table.held(), {});
 });
 
 test('a bridge that cannot be made is the reason until it can', async () => {
