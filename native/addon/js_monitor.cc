@@ -1,12 +1,13 @@
 #include "native/addon/js_monitor.h"
 
+#include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 
 #include "native/addon/attach_request.h"
 #include "native/addon/js_plan.h"
 #include "native/addon/js_replies.h"
 #include "native/addon/sandbox_request.h"
-#include "native/addon/start_monitor.h"
 
 namespace coracle {
 namespace {
@@ -34,11 +35,13 @@ IdMap read_id_map(const JsField& map) {
                static_cast<uint32_t>(map.get("length").integer(1, UINT32_MAX))};
 }
 
+PodNamespaces read_namespaces(const JsField& setup) {
+  return {setup.get("net").boolean(), setup.get("ipc").boolean(), setup.get("uts").boolean()};
+}
+
 SandboxSetup read_sandbox(const JsField& setup) {
   SandboxSetup out;
-  out.net = setup.get("net").boolean();
-  out.ipc = setup.get("ipc").boolean();
-  out.uts = setup.get("uts").boolean();
+  out.namespaces = read_namespaces(setup);
   out.shared_pid = setup.get("sharedPid").boolean();
   out.attached = setup.get("attached").boolean();
   out.hostname = setup.get("hostname").string();
@@ -67,6 +70,7 @@ void MonitorConnection::define(Napi::Env env, Environment& environment) {
       DefineClass(env, "MonitorConnection",
                   {
                       InstanceMethod<&MonitorConnection::hello>("hello"),
+                      InstanceMethod<&MonitorConnection::prepare>("prepare"),
                       InstanceMethod<&MonitorConnection::sandbox>("sandbox"),
                       InstanceMethod<&MonitorConnection::launch>("launch"),
                       InstanceMethod<&MonitorConnection::run>("run"),
@@ -110,21 +114,50 @@ Napi::Value MonitorConnection::make(Napi::Env env, Fd socket, pid_t pid) {
   return object;
 }
 
-Napi::Value MonitorConnection::start(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
+MonitorSpawn read_spawn(const Napi::CallbackInfo& info) {
   const JsField spawn(info[0], "spawn");
   MonitorSpawn request;
   request.executable = spawn.get("executable").string();
   request.pod_id = spawn.get("podId").string();
   request.socket = spawn.get("socket").string();
-  Environment& environment = Environment::of(env);
-  Child child;
-  Fd connection;
-  const Failure failure = start_monitor(environment.executable, request, &child, &connection);
-  const pid_t pid = child.pid;
-  if (child.pidfd) environment.watch_child(std::move(child));
-  if (failure.failed()) throw native_error(env, failure);
-  return make(env, std::move(connection), pid);
+  // A test's wish, and nothing else of the environment, is passed on; src/failpoint.ts.
+  const char* wish = getenv("CORACLE_MONITOR_FAILPOINTS");
+  if (wish != nullptr) request.failpoints = wish;
+  int sealed = -1;
+  Failure failure = Environment::of(info.Env()).executable.get(request.executable, &sealed);
+  // A duplicate, since another start may renew the copy meanwhile.
+  if (!failure.failed()) request.sealed.reset(fcntl(sealed, F_DUPFD_CLOEXEC, 0));
+  if (!failure.failed() && !request.sealed) failure = system_failure("open", request.executable);
+  if (failure.failed()) throw native_error(info.Env(), failure);
+  return request;
+}
+
+Napi::Value MonitorConnection::started(Napi::Env env, StartedMonitor& monitor) {
+  const pid_t pid = monitor.child.pid;
+  if (monitor.child.pidfd) Environment::of(env).watch_child(std::move(monitor.child));
+  if (monitor.failure.failed()) throw native_error(env, monitor.failure);
+  return make(env, std::move(monitor.connection), pid);
+}
+
+Napi::Value MonitorConnection::start(const Napi::CallbackInfo& info) {
+  StartedMonitor monitor = start_monitor(read_spawn(info));
+  return started(info.Env(), monitor);
+}
+
+Napi::Value MonitorConnection::start_aside(const Napi::CallbackInfo& info) {
+  return promised(info.Env(), [&](const Settler& settler) {
+    auto spawn = std::make_shared<MonitorSpawn>(read_spawn(info));
+    auto monitor = std::make_shared<StartedMonitor>();
+    run_work(
+        info.Env(), [=] { *monitor = start_monitor(*spawn); },
+        [=] {
+          try {
+            settler.resolve(started(settler.env(), *monitor));
+          } catch (const Napi::Error& error) {
+            settler.reject(error.Value());
+          }
+        });
+  });
 }
 
 Napi::Value MonitorConnection::connect(const Napi::CallbackInfo& info) {
@@ -182,6 +215,13 @@ void MonitorConnection::send(const Settler& settler, MessageType type, std::vect
 Napi::Value MonitorConnection::hello(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&](const Settler& settler) {
     send(settler, MessageType::kHello, {}, {}, read_hello);
+  });
+}
+
+Napi::Value MonitorConnection::prepare(const Napi::CallbackInfo& info) {
+  return promised(info.Env(), [&](const Settler& settler) {
+    const PrepareRequest request{namespace_flags(read_namespaces(JsField(info[0], "namespaces")))};
+    send(settler, MessageType::kPrepare, encode_bytes(request), {}, nullptr);
   });
 }
 
