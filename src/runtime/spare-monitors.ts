@@ -10,6 +10,8 @@ import { monitorSpawn } from './start-monitor.ts';
 
 /** How long one waits for its pod, ms, and how soon pods follow each other where one is made. */
 const LIFE_MS = 10_000;
+/** After what the pod's creator waits for, and what mostly comes with it, ms. */
+const DELAY_MS = 5;
 /** How long the end of one may take, ms. It has no process but itself. */
 const END_MS = 1_000;
 
@@ -19,7 +21,7 @@ const NAMESPACES = { net: true, ipc: true, uts: true };
 type Namespaces = Pick<SandboxSetup, 'net' | 'ipc' | 'uts' | 'userNamespace'>;
 
 /** A started monitor with namespaces, whose pod is not made yet; and the id that the pod will have. */
-interface Spare {
+export interface Spare {
   readonly id: string;
   readonly monitor: PodMonitor;
 }
@@ -33,7 +35,7 @@ interface Spare {
  */
 export class SpareMonitors {
   #spare: Spare | undefined;
-  #making = false;
+  #making: Promise<void> | undefined;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
   #lastPod = Number.NEGATIVE_INFINITY;
@@ -53,16 +55,22 @@ export class SpareMonitors {
     if (!fits(setup)) return;
     const before = this.#lastPod;
     this.#lastPod = performance.now();
-    if (this.#lastPod - before > LIFE_MS || this.#spare || this.#making || this.#closed) return;
-    this.#making = true;
-    // After what the pod's creator waits for.
-    setImmediate(() => {
-      this.#make(ctx)
+    // The timer is that of the one that waits, or of one that is to be made.
+    const enough = this.#timer || this.#making || this.#closed;
+    if (enough || this.#lastPod - before > LIFE_MS) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#making = this.#make(ctx)
         .catch((error: unknown) => ctx.log.debug({ err: error }, 'no monitor was made ahead'))
         .finally(() => {
-          this.#making = false;
+          this.#making = undefined;
         });
-    });
+    }, DELAY_MS).unref();
+  }
+
+  /** The one that waits, if one does. */
+  get waiting(): Spare | undefined {
+    return this.#spare;
   }
 
   /** Ends the one that waits; none is made any more. */
@@ -70,10 +78,10 @@ export class SpareMonitors {
     this.#closed = true;
     const spare = this.#release();
     if (spare) await end(ctx, spare.id, spare.monitor);
+    await this.#making;
   }
 
   async #make(ctx: RuntimeContext): Promise<void> {
-    if (this.#closed) return;
     const id = newId();
     let monitor: PodMonitor | undefined;
     try {
@@ -101,6 +109,7 @@ export class SpareMonitors {
     const spare = this.#spare;
     this.#spare = undefined;
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     return spare;
   }
 }
