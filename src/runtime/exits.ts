@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Ending, ended, stateOf } from '../store/container-status.ts';
 import type { Container } from '../store/containers.ts';
 import { killCgroup } from './cgroup/kill.ts';
@@ -63,7 +64,11 @@ export async function recordExit(
   facts: Ending,
 ): Promise<void> {
   const { id, sandboxId } = container.record;
-  if (ctx.containers.has(id)) ctx.live.of(id).ended.resolve(facts);
+  if (ctx.containers.has(id)) {
+    ctx.live.of(id).ended.resolve(facts);
+    // Whoever waits for no record hears of it before this thread is busy with one.
+    await nextTurn();
+  }
   let news = false;
   await container.status.settle((status) => {
     news = stateOf(status) !== 'exited';

@@ -5,7 +5,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { armFailpoints } from '../../src/failpoint.ts';
+import { armFailpoints, failpointHits } from '../../src/failpoint.ts';
 import type { ContainerEvent, Runtime } from '../../src/index.ts';
 import { fdCount } from '../helpers/leaks.ts';
 import { librarySuite } from '../helpers/library-suite.ts';
@@ -122,6 +122,22 @@ test('an exit is known before it is on disk, and only who asks for that is told 
     return made.remove().then(() => wait);
   });
   await assert.rejects(waits, { kind: 'NotFound' });
+});
+
+test('who waits for no record hears of an exit before one is begun', async () => {
+  await using pod = await runtime.runPod(quiet);
+  await using container = await pod.createContainer({ image, command: ['cat'] });
+  await container.start({ stdin: 'pipe' });
+  const commits = () => failpointHits().get('store.commit') ?? 0;
+  armFailpoints('store.commit=count');
+  try {
+    const known = container.wait({ durable: false }).then(commits);
+    const durable = container.wait().then(commits);
+    container.stdin?.end();
+    assert.deepEqual([await known, await durable], [0, 1]);
+  } finally {
+    armFailpoints('');
+  }
 });
 
 test('stdin reaches the container, and its end ends it', async () => {
