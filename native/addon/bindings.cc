@@ -335,6 +335,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set(name, Napi::Function::New(env, function, name));
   };
   add("startMonitor", MonitorConnection::start);
+  add("startMonitorAside", MonitorConnection::start_aside);
   add("connectMonitor", MonitorConnection::connect);
   add("preparePlan", prepare_plan);
   add("runFileOps", run_file_ops);

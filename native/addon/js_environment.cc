@@ -68,6 +68,16 @@ void Settler::reject(napi_value error) const { napi_reject_deferred(env_, deferr
 
 void Settler::reject(const Failure& failure) const { reject(native_error(env_, failure).Value()); }
 
+Napi::Value promised(Napi::Env env, const std::function<void(const Settler&)>& call) {
+  const Settler settler(env);
+  try {
+    call(settler);
+  } catch (const Napi::Error& error) {
+    settler.reject(error.Value());
+  }
+  return settler.promise();
+}
+
 namespace {
 
 struct Work {

@@ -73,6 +73,9 @@ class Settler {
   Napi::Promise promise_;
 };
 
+// Gives `call` a promise to settle; what wrong arguments throw becomes its rejection.
+Napi::Value promised(Napi::Env env, const std::function<void(const Settler&)>& call);
+
 // Runs `work` on a thread of libuv's pool and then `done` on the environment's thread, inside
 // enter_javascript. Neither runs, or only `work` does, when the environment ends first.
 void run_work(Napi::Env env, std::function<void()> work, std::function<void()> done);

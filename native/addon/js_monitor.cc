@@ -6,23 +6,11 @@
 #include "native/addon/js_plan.h"
 #include "native/addon/js_replies.h"
 #include "native/addon/sandbox_request.h"
-#include "native/addon/start_monitor.h"
 
 namespace coracle {
 namespace {
 
 constexpr napi_type_tag kConnectionTag = {0x1d2e7c4b9a3f5068, 0x84b6f3a1590c2de7};
-
-// What wrong arguments throw becomes the promise's rejection.
-Napi::Value promised(Napi::Env env, const std::function<void(const Settler&)>& call) {
-  const Settler settler(env);
-  try {
-    call(settler);
-  } catch (const Napi::Error& error) {
-    settler.reject(error.Value());
-  }
-  return settler.promise();
-}
 
 std::vector<uint8_t> entry_request(const Napi::CallbackInfo& info) {
   const std::string id = JsField(info[0], "id").string();
@@ -34,11 +22,13 @@ IdMap read_id_map(const JsField& map) {
                static_cast<uint32_t>(map.get("length").integer(1, UINT32_MAX))};
 }
 
+PodNamespaces read_namespaces(const JsField& setup) {
+  return {setup.get("net").boolean(), setup.get("ipc").boolean(), setup.get("uts").boolean()};
+}
+
 SandboxSetup read_sandbox(const JsField& setup) {
   SandboxSetup out;
-  out.net = setup.get("net").boolean();
-  out.ipc = setup.get("ipc").boolean();
-  out.uts = setup.get("uts").boolean();
+  out.namespaces = read_namespaces(setup);
   out.shared_pid = setup.get("sharedPid").boolean();
   out.attached = setup.get("attached").boolean();
   out.hostname = setup.get("hostname").string();
@@ -67,6 +57,7 @@ void MonitorConnection::define(Napi::Env env, Environment& environment) {
       DefineClass(env, "MonitorConnection",
                   {
                       InstanceMethod<&MonitorConnection::hello>("hello"),
+                      InstanceMethod<&MonitorConnection::prepare>("prepare"),
                       InstanceMethod<&MonitorConnection::sandbox>("sandbox"),
                       InstanceMethod<&MonitorConnection::launch>("launch"),
                       InstanceMethod<&MonitorConnection::run>("run"),
@@ -108,23 +99,6 @@ Napi::Value MonitorConnection::make(Napi::Env env, Fd socket, pid_t pid) {
   environment.clients.insert(self->client_);
   self->Ref();
   return object;
-}
-
-Napi::Value MonitorConnection::start(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const JsField spawn(info[0], "spawn");
-  MonitorSpawn request;
-  request.executable = spawn.get("executable").string();
-  request.pod_id = spawn.get("podId").string();
-  request.socket = spawn.get("socket").string();
-  Environment& environment = Environment::of(env);
-  Child child;
-  Fd connection;
-  const Failure failure = start_monitor(environment.executable, request, &child, &connection);
-  const pid_t pid = child.pid;
-  if (child.pidfd) environment.watch_child(std::move(child));
-  if (failure.failed()) throw native_error(env, failure);
-  return make(env, std::move(connection), pid);
 }
 
 Napi::Value MonitorConnection::connect(const Napi::CallbackInfo& info) {
@@ -182,6 +156,13 @@ void MonitorConnection::send(const Settler& settler, MessageType type, std::vect
 Napi::Value MonitorConnection::hello(const Napi::CallbackInfo& info) {
   return promised(info.Env(), [&](const Settler& settler) {
     send(settler, MessageType::kHello, {}, {}, read_hello);
+  });
+}
+
+Napi::Value MonitorConnection::prepare(const Napi::CallbackInfo& info) {
+  return promised(info.Env(), [&](const Settler& settler) {
+    const PrepareRequest request{namespace_flags(read_namespaces(JsField(info[0], "namespaces")))};
+    send(settler, MessageType::kPrepare, encode_bytes(request), {}, nullptr);
   });
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "native/addon/js_environment.h"
+#include "native/addon/start_monitor.h"
 
 namespace coracle {
 
@@ -14,7 +15,9 @@ namespace coracle {
 class MonitorConnection : public Napi::ObjectWrap<MonitorConnection> {
  public:
   static void define(Napi::Env env, Environment& environment);
-  static Napi::Value start(const Napi::CallbackInfo& info);    // startMonitor
+  static Napi::Value start(const Napi::CallbackInfo& info);  // startMonitor
+  // startMonitorAside
+  static Napi::Value start_aside(const Napi::CallbackInfo& info);
   static Napi::Value connect(const Napi::CallbackInfo& info);  // connectMonitor
 
   explicit MonitorConnection(const Napi::CallbackInfo& info);
@@ -23,9 +26,11 @@ class MonitorConnection : public Napi::ObjectWrap<MonitorConnection> {
   // Puts a reply's fields into JavaScript.
   using ReadReply = std::function<Napi::Value(Napi::Env, Reader&, std::vector<Fd>&)>;
 
+  static Napi::Value started(Napi::Env env, StartedMonitor& monitor);
   static Napi::Value make(Napi::Env env, Fd socket, pid_t pid);
 
   Napi::Value hello(const Napi::CallbackInfo& info);
+  Napi::Value prepare(const Napi::CallbackInfo& info);
   Napi::Value sandbox(const Napi::CallbackInfo& info);
   Napi::Value launch(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);

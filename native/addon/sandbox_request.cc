@@ -9,6 +9,12 @@
 
 namespace coracle {
 
+uint32_t namespace_flags(const PodNamespaces& namespaces) {
+  return static_cast<uint32_t>((namespaces.net ? sys::kCloneNewNet : 0) |
+                               (namespaces.ipc ? sys::kCloneNewIpc : 0) |
+                               (namespaces.uts ? sys::kCloneNewUts : 0));
+}
+
 Failure open_sandbox(SandboxMessage& message) {
   const SandboxSetup& setup = message.setup;
   Fd root;
@@ -24,9 +30,7 @@ Failure open_sandbox(SandboxMessage& message) {
   }
   const std::vector<uint8_t> encoded = encode_strings(sysctls);
   SandboxRequest request;
-  request.unshare_flags = static_cast<uint32_t>((setup.net ? sys::kCloneNewNet : 0) |
-                                                (setup.ipc ? sys::kCloneNewIpc : 0) |
-                                                (setup.uts ? sys::kCloneNewUts : 0));
+  request.unshare_flags = namespace_flags(setup.namespaces);
   request.flags = (setup.shared_pid ? kSharedPid : 0u) | (setup.attached ? kAttached : 0u);
   request.hostname = to_str(setup.hostname);
   request.shm_size = setup.shm_size;

@@ -14,9 +14,17 @@
 
 namespace coracle {
 
+// Which the pod has of its own.
+struct PodNamespaces {
+  bool net = false, ipc = false, uts = false;
+};
+
+// Of clone(2), as the monitor's protocol has them.
+uint32_t namespace_flags(const PodNamespaces& namespaces);
+
 // SandboxSetup of src/native/types.ts.
 struct SandboxSetup {
-  bool net = false, ipc = false, uts = false;
+  PodNamespaces namespaces;
   bool shared_pid = false, attached = false;
   std::string hostname;
   uint64_t shm_size = 0;  // bytes

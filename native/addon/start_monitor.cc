@@ -1,32 +1,26 @@
 #include "native/addon/start_monitor.h"
 
 #include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "native/addon/monitor_socket.h"
 #include "native/sys/syscalls.h"
 
 namespace coracle {
+namespace {
 
-Failure start_monitor(SealedExecutable& cache, const MonitorSpawn& spawn, Child* monitor,
-                      Fd* connection) {
-  int executable = -1;
-  Failure failure = cache.get(spawn.executable, &executable);
-  if (failure.failed()) return failure;
+Failure start(const MonitorSpawn& spawn, Child* monitor, Fd* connection) {
   Fd listener;
-  failure = bind_socket(spawn.socket, &listener);
+  Failure failure = bind_socket(spawn.socket, &listener);
   if (failure.failed()) return failure;
 
   std::string name = "coracle-monitor", pod = spawn.pod_id;
   char* const argv[] = {name.data(), pod.data(), nullptr};
-  // A test's wish, and nothing else, is passed on; src/failpoint.ts.
-  const char* wish = getenv("CORACLE_MONITOR_FAILPOINTS");
-  std::string failpoints = wish == nullptr ? "" : std::string("CORACLE_FAILPOINTS=") + wish;
-  char* const env[] = {failpoints.empty() ? nullptr : failpoints.data(), nullptr};
+  std::string failpoints = "CORACLE_FAILPOINTS=" + spawn.failpoints;
+  char* const env[] = {spawn.failpoints.empty() ? nullptr : failpoints.data(), nullptr};
   ExecRequest request;
   request.file = spawn.executable.c_str();
-  request.file_fd = executable;
+  request.file_fd = spawn.sealed.get();
   request.argv = argv;
   request.env = env;
   request.cwd = "/";
@@ -44,6 +38,14 @@ Failure start_monitor(SealedExecutable& cache, const MonitorSpawn& spawn, Child*
     unlink(spawn.socket.c_str());
   }
   return failure;
+}
+
+}  // namespace
+
+StartedMonitor start_monitor(const MonitorSpawn& spawn) {
+  StartedMonitor started;
+  started.failure = start(spawn, &started.child, &started.connection);
+  return started;
 }
 
 }  // namespace coracle

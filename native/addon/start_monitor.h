@@ -4,21 +4,27 @@
 
 #include <string>
 
-#include "native/addon/sealed_executable.h"
 #include "native/addon/vfork_exec.h"
 
 namespace coracle {
 
 struct MonitorSpawn {
   std::string executable;
+  Fd sealed;  // what runs: a copy of it
   std::string pod_id;
+  std::string failpoints;  // native/sys/failpoint.h; mostly empty
   std::string socket;
+};
+
+struct StartedMonitor {
+  Failure failure;
+  Child child;  // also where a started one has failed
+  Fd connection;
 };
 
 // Binds the socket, starts the monitor with it as descriptor 3 and connects; the monitor accepts
 // when it is up. Blocks for the exec of a static binary only. On failure no socket file is left.
-Failure start_monitor(SealedExecutable& cache, const MonitorSpawn& spawn, Child* monitor,
-                      Fd* connection);
+StartedMonitor start_monitor(const MonitorSpawn& spawn);
 
 }  // namespace coracle
 

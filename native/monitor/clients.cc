@@ -14,6 +14,13 @@ namespace {
 // How many requests of one client a turn serves before others have theirs.
 constexpr int kRequestsPerTurn = 8;
 
+bool has_clients(const Monitor& monitor) {
+  for (const Connection& each : monitor.connections) {
+    if (each.is_open()) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void accept_client(Monitor& monitor) {
@@ -35,6 +42,8 @@ void close_client(Monitor& monitor, uint32_t slot) {
   unwatch(monitor, Source::kConnection, connection.socket());
   connection.close();
   if (owner && monitor.pod.attached) begin_shutdown(monitor);
+  // Nobody knows of it but who was connected, and it has nothing yet that could be lost.
+  if (!monitor.pod.begun && !has_clients(monitor)) begin_shutdown(monitor);
 }
 
 void handle_client(Monitor& monitor, uint32_t slot, uint32_t generation, uint32_t events) {

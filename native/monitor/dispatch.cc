@@ -22,6 +22,8 @@ void dispatch(Monitor& monitor, const PendingReply& from, Message& message) {
   switch (from.type) {
     case MessageType::kHello:
       return handle_hello(monitor, from);
+    case MessageType::kPrepare:
+      return handle_prepare(monitor, from, message);
     case MessageType::kSandbox:
       return handle_sandbox(monitor, from, message);
     case MessageType::kLaunch:

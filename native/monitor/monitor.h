@@ -80,6 +80,7 @@ void handle_client(Monitor& monitor, uint32_t slot, uint32_t generation, uint32_
 void dispatch(Monitor& monitor, const PendingReply& from, Message& message);
 
 // ---- one file a request
+void handle_prepare(Monitor& monitor, const PendingReply& from, Message& message);
 void handle_sandbox(Monitor& monitor, const PendingReply& from, Message& message);
 void handle_launch(Monitor& monitor, const PendingReply& from, Message& message);
 void handle_start(Monitor& monitor, const PendingReply& from, Message& message);

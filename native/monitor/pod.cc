@@ -12,6 +12,8 @@
 namespace coracle {
 namespace {
 
+constexpr uint32_t kNamespaces = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+
 // A procfs of the monitor's PID namespace that is mounted nowhere: no container can cover or
 // replace it.
 Error open_proc(Pod* pod) {
@@ -45,35 +47,57 @@ Error attach_null_device(const Fd& tree, Pod* pod) {
   return pod->devnull ? Error{} : failed("open", kPath);
 }
 
+// The monitor's own root, and what is opened before the host's is left.
+Error prepare_root(Pod* pod) {
+  const Fd null_device(sys::open_tree(AT_FDCWD, "/dev/null", sys::kOpenTreeClone));
+  if (!null_device) return failed("open", "/dev/null");
+  Error error = open_proc(pod);
+  if (error.ok()) error = enter_root();
+  return error.ok() ? attach_null_device(null_device, pod) : error;
+}
+
+Error unshare_namespaces(uint32_t flags, Pod* pod) {
+  if ((flags & ~kNamespaces) != 0) return Error{EINVAL, "unshare namespaces", ""};
+  if (flags != 0 && unshare(static_cast<int>(flags)) != 0) return failed("unshare namespaces");
+  pod->unshared = flags;
+  return (flags & CLONE_NEWNET) != 0 ? raise_loopback() : Error{};
+}
+
 // The namespaces, and the sysctls in them.
 Error enter_namespaces(const SandboxRequest& request, const FdList& fds, Pod* pod) {
-  constexpr uint32_t kAllowed = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
-  if ((request.unshare_flags & ~kAllowed) != 0) return Error{EINVAL, "unshare namespaces", ""};
+  if ((request.unshare_flags & ~kNamespaces) != 0) return Error{EINVAL, "unshare namespaces", ""};
+  const bool own_users = request.uids.length != 0;
+  if (own_users != (request.gids.length != 0)) return Error{EINVAL, "make user namespace", ""};
+  if (pod->prepared && (own_users || request.unshare_flags != pod->unshared)) {
+    return Error{EINVAL, "use prepared namespaces", ""};
+  }
   if (request.net_fd >= 0) {
     if ((request.unshare_flags & CLONE_NEWNET) != 0) return Error{EINVAL, "join network", ""};
     if (sys::setns(fds.at(request.net_fd), CLONE_NEWNET) != 0) return failed("join network");
   }
-  if ((request.uids.length != 0) != (request.gids.length != 0)) {
-    return Error{EINVAL, "make user namespace", ""};
-  }
-  const bool own_users = request.uids.length != 0;
+  Error error;
   if (own_users) {
-    if (Error error = make_user_namespace(request, pod); !error.ok()) return error;
-  } else if (request.unshare_flags != 0 && unshare(static_cast<int>(request.unshare_flags)) != 0) {
-    return failed("unshare namespaces");
+    error = make_user_namespace(request, pod);
+    if (error.ok() && (request.unshare_flags & CLONE_NEWNET) != 0) error = raise_loopback();
+  } else if (!pod->prepared) {
+    error = unshare_namespaces(request.unshare_flags, pod);
   }
+  if (!error.ok()) return error;
   if ((request.unshare_flags & CLONE_NEWUTS) != 0 && !request.hostname.empty() &&
       sethostname(request.hostname.data, request.hostname.size) != 0) {
     return failed("set hostname", request.hostname.data);
-  }
-  if ((request.unshare_flags & CLONE_NEWNET) != 0) {
-    if (Error error = raise_loopback(); !error.ok()) return error;
   }
   if (own_users) return {};
   return write_sysctls(pod->proc.get(), request.sysctl_count, request.sysctls);
 }
 
 }  // namespace
+
+Error prepare_pod(uint32_t unshare_flags, Pod* pod) {
+  pod->prepared = true;
+  const Error error = prepare_root(pod);
+  return error.ok() ? unshare_namespaces(unshare_flags, pod) : error;
+}
 
 Error make_pod(const SandboxRequest& request, FdList& fds, Pod* pod) {
   if (fds.at(0) < 0 || fds.at(1) < 0) return Error{EINVAL, "make sandbox", ""};
@@ -82,11 +106,9 @@ Error make_pod(const SandboxRequest& request, FdList& fds, Pod* pod) {
   if (fstat(pod->exit_dir.get(), &info) != 0 || !S_ISDIR(info.st_mode)) {
     return Error{ENOTDIR, "open exit directory", ""};
   }
-  const Fd null_device(sys::open_tree(AT_FDCWD, "/dev/null", sys::kOpenTreeClone));
-  if (!null_device) return failed("open", "/dev/null");
-  Error error = open_proc(pod);
-  if (error.ok()) error = enter_root(fds.at(0), request, pod);
-  if (error.ok()) error = attach_null_device(null_device, pod);
+  Error error = pod->prepared ? Error{} : prepare_root(pod);
+  if (error.ok()) error = attach_data(fds.at(0), pod);
+  if (error.ok()) error = attach_shm(request, pod);
   if (error.ok()) error = enter_namespaces(request, fds, pod);
   if (error.ok() && (request.flags & kSharedPid) != 0) error = start_reaper(pod);
   if (!error.ok()) return error;

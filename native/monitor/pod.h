@@ -13,6 +13,8 @@
 namespace coracle {
 
 struct Pod {
+  bool prepared = false;  // by prepare_pod()
+  uint32_t unshared = 0;  // the namespaces that it has made
   bool begun = false;     // kSandbox has come; it is not taken twice
   bool made = false;      // and has succeeded
   bool attached = false;  // the pod ends with its owner's connection
@@ -23,17 +25,28 @@ struct Pod {
   Fd reaper_pidfd;
 };
 
-// Carries out a SandboxRequest. It changes the calling process for good (mount, network, IPC and
-// UTS namespace), so a failure leaves a monitor that can only be shut down.
+// What a pod needs whatever else is asked of it: the monitor's own root, and the namespaces of
+// `unshare_flags` with "lo" up. It changes the calling process as make_pod() does.
+Error prepare_pod(uint32_t unshare_flags, Pod* pod);
+
+// Carries out a SandboxRequest, which asks for the namespaces that prepare_pod() has made, if it
+// was called before, and for no user namespace. It changes the calling process for good (mount,
+// network, IPC and UTS namespace), so a failure leaves a monitor that can only be shut down.
 Error make_pod(const SandboxRequest& request, FdList& fds, Pod* pod);
 
 // Moves the process into a mount namespace of its own whose root is a small tmpfs:
-//   /data    `data_tree`, a detached tree of the runtime's root directory
+//   /data    the runtime's root directory, by attach_data()
 //   /rootfs  empty, where launched processes attach their root
-//   /shm     the pod's /dev/shm, where shm_size is not 0; its owner is the pod's root
-// and /dev/null, which make_pod() adds. A clone then copies four mounts rather than the host's
+//   /shm     the pod's /dev/shm, by attach_shm()
+// and /dev/null, which prepare_pod() adds. A clone then copies four mounts rather than the host's
 // table (0.9 µs per mount).
-Error enter_root(int data_tree, const SandboxRequest& request, Pod* pod);
+Error enter_root();
+
+// `data_tree` is a detached tree of the runtime's root directory.
+Error attach_data(int data_tree, Pod* pod);
+
+// Where shm_size is not 0; the owner is the pod's root.
+Error attach_shm(const SandboxRequest& request, Pod* pod);
 
 // Sets the interface "lo" of the current network namespace up (netdevice(7)).
 Error raise_loopback();

@@ -52,7 +52,7 @@ Error leave_chroot() {
 
 }  // namespace
 
-Error enter_root(int data_tree, const SandboxRequest& request, Pod* pod) {
+Error enter_root() {
   if (unshare(CLONE_NEWNS) != 0) return failed("unshare mount namespace");
   Error error = leave_chroot();
   if (!error.ok()) return error;
@@ -66,8 +66,10 @@ Error enter_root(int data_tree, const SandboxRequest& request, Pod* pod) {
   for (const char* name : {"data", "rootfs", "shm"}) {
     if (mkdirat(root.get(), name, 0755) != 0) return failed("mkdir", name);
   }
-  error = pivot_into(root.get());
-  if (!error.ok()) return error;
+  return pivot_into(root.get());
+}
+
+Error attach_data(int data_tree, Pod* pod) {
   if (sys::move_mount(data_tree, "", AT_FDCWD, kDataDir, sys::kMoveMountFromEmptyPath) != 0) {
     return failed("attach root directory");
   }
@@ -75,11 +77,14 @@ Error enter_root(int data_tree, const SandboxRequest& request, Pod* pod) {
     return failed("make mounts private");
   }
   pod->data.reset(open(kDataDir, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!pod->data) return failed("open", kDataDir);
+  return pod->data ? Error{} : failed("open", kDataDir);
+}
+
+Error attach_shm(const SandboxRequest& request, Pod* pod) {
   if (request.shm_size == 0) return {};
   char size[24];
   snprintf(size, sizeof(size), "%llu", static_cast<unsigned long long>(request.shm_size));
-  error =
+  Error error =
       make_tmpfs("shm", size, "1777",
                  sys::kMountAttrNosuid | sys::kMountAttrNodev | sys::kMountAttrNoexec, &pod->shm);
   if (!error.ok()) return error;

@@ -17,7 +17,8 @@ inline constexpr uint32_t kMagic = 0x4c524f43;  // "CORL"
 // Of this build. A server asks a monitor for its own (HelloReply) before it relies on what came
 // later. 2: kAttach, the launch flags kAttachable, kHoldStdin and kStdinOnce, the id maps of a
 // sandbox, and the steps from kActAsPodRoot to kLsmProfile. 3: kStart may bring the log. 4: kRun.
-inline constexpr uint16_t kProtocolVersion = 4;
+// 5: kPrepare.
+inline constexpr uint16_t kProtocolVersion = 5;
 inline constexpr size_t kInlineBody = 64 * 1024;
 inline constexpr size_t kMaxBody = 8 * 1024 * 1024;
 inline constexpr size_t kMaxFds = 250;  // below SCM_MAX_FD (253)
@@ -46,6 +47,9 @@ enum class MessageType : uint16_t {
   // descriptors behind those of the message: the monitor has those of the container, in the order
   // in which its own launch has joined them. ESTALE: that joined others.
   kRun = 14,
+  // PrepareRequest → {}. At most once, before kSandbox: does what every pod with these namespaces
+  // needs. A monitor that is no pod yet ends when its last connection closes.
+  kPrepare = 15,
   // events, sequence 0
   kExit = 64,  // ExitEvent
   // added to a request's type in its reply
@@ -87,6 +91,14 @@ enum SandboxFlags : uint32_t {
   kSharedPid = 1u << 0,  // make a PID namespace with a reaper as process 1
   kAttached = 1u << 1,   // end the pod when the owner's connection closes
 };
+
+struct PrepareRequest {
+  uint32_t unshare_flags = 0;  // what the SandboxRequest will say
+};
+template <typename A>
+void fields(A& a, auto& s, PrepareRequest*) {
+  a(s.unshare_flags);
+}
 
 // One line of a map of user_namespaces(7), for the ids from 0 on. Length 0: no map.
 struct IdMap {

@@ -178,6 +178,11 @@ export interface MonitorConnection {
   /** Called once, when the monitor's end is gone; every pending promise has been rejected. */
   onClose: (() => void) | null;
   hello(): Promise<{ version: number; pid: number; pod: string; hasSandbox: boolean }>;
+  /**
+   * Makes what every pod with these namespaces needs, before `sandbox`, which has to ask for the
+   * same ones and for no user namespace. A monitor that is no pod yet ends with its connection.
+   */
+  prepare(namespaces: Pick<SandboxSetup, 'net' | 'ipc' | 'uts'>): Promise<void>;
   sandbox(setup: SandboxSetup): Promise<{ reaperPid: number }>;
   /** Clones the process and runs every step; it is parked before execve. */
   launch(plan: PreparedPlan, options: LaunchOptions): Promise<LaunchResult>;
@@ -351,6 +356,8 @@ export interface UdpFlows {
 
 export interface Addon extends StatsAddon {
   startMonitor(spawn: MonitorSpawn): MonitorConnection;
+  /** On another thread, for one that nobody waits for. */
+  startMonitorAside(spawn: MonitorSpawn): Promise<MonitorConnection>;
   connectMonitor(socket: string): MonitorConnection;
   preparePlan(plan: LaunchPlan): PreparedPlan;
   runFileOps(ops: FileOp[]): Promise<void>;

@@ -4,7 +4,17 @@ import type { Addon, FileOp, MonitorConnection } from './types.ts';
 type Request = (this: MonitorConnection, ...args: unknown[]) => Promise<unknown>;
 
 const REQUESTS = [
-  ...(['hello', 'sandbox', 'launch', 'run', 'start', 'signal', 'delete', 'reopenLog'] as const),
+  ...([
+    'hello',
+    'prepare',
+    'sandbox',
+    'launch',
+    'run',
+    'start',
+    'signal',
+    'delete',
+    'reopenLog',
+  ] as const),
   ...(['resize', 'state', 'socket', 'terminal', 'attach', 'shutdown'] as const),
 ];
 
@@ -17,6 +27,10 @@ export function withFailpoints(native: Addon): Addon {
       const connection = native.startMonitor(spawn);
       failpoint('monitor.spawned');
       return requestsFail(connection);
+    },
+    async startMonitorAside(spawn) {
+      await failpoint('spare.spawn');
+      return requestsFail(await native.startMonitorAside(spawn));
     },
     connectMonitor: (socket) => requestsFail(native.connectMonitor(socket)),
     runFileOps: (ops) => (failpointsArmed() ? oneByOne(native, ops) : native.runFileOps(ops)),

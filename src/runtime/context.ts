@@ -17,6 +17,7 @@ import type { LaunchPhases } from './launch-phases.ts';
 import type { LiveContainers } from './live.ts';
 import type { Monitors } from './monitors.ts';
 import type { SeccompCache } from './seccomp-cache.ts';
+import type { SpareMonitors } from './spare-monitors.ts';
 import type { Stats } from './stats/open-stats.ts';
 import type { Trash } from './trash.ts';
 
@@ -88,6 +89,7 @@ export interface RuntimeContext {
   readonly lock: RootLock;
   readonly events: EventBus;
   readonly monitors: Monitors;
+  readonly spares: SpareMonitors;
   readonly live: LiveContainers;
   readonly launches: LaunchPhases;
   readonly creations: Creations;

@@ -73,7 +73,10 @@ export class Monitors {
   readonly #pods = new Map<string, PodMonitor>();
 
   add(sandboxId: string, connection: MonitorConnection): PodMonitor {
-    const monitor = new PodMonitor(connection);
+    return this.adopt(sandboxId, new PodMonitor(connection));
+  }
+
+  adopt(sandboxId: string, monitor: PodMonitor): PodMonitor {
     this.#pods.set(sandboxId, monitor);
     monitor.closed.then(() => {
       if (this.#pods.get(sandboxId) === monitor) this.#pods.delete(sandboxId);

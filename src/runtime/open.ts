@@ -26,6 +26,7 @@ import { openNetwork } from './open-network.ts';
 import { CONTAINERS } from './paths.ts';
 import { recover } from './recover.ts';
 import { SeccompCache } from './seccomp-cache.ts';
+import { SpareMonitors } from './spare-monitors.ts';
 import { openStats } from './stats/open-stats.ts';
 import { Trash } from './trash.ts';
 
@@ -144,6 +145,7 @@ async function assemble(
     facts,
     events: new EventBus(),
     monitors: new Monitors(),
+    spares: new SpareMonitors(),
     live: new LiveContainers(),
     launches: new LaunchPhases(),
     creations: new Creations(),
@@ -169,6 +171,8 @@ export async function closeRuntime(ctx: RuntimeContext, drainMs = DRAIN_MS): Pro
   }
   // Nobody here will start them; those that are left the next recovery ends.
   if (drainMs > 0) await settledWithin(ctx.embryos.dropAll(), drainMs);
+  // Where there is no time, it ends when its connection does.
+  await settledWithin(ctx.spares.close(ctx), drainMs);
   ctx.closing = true;
   ctx.monitors.closeAll();
   ctx.live.close();

@@ -1,9 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { CoracleError, throwIfAborted } from '../errors.ts';
-import { monitorExecutable } from '../native/addon.ts';
 import type { SandboxConfig } from '../spec/config.ts';
 import { sandboxSetup } from '../spec/sandbox-setup.ts';
-import { newId } from '../store/ids.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
 import type { SandboxRecord } from '../store/types.ts';
 import { podCgroup } from './cgroup/index.ts';
@@ -13,13 +11,14 @@ import { type Creation, isSameRequest } from './creations.ts';
 import { deferred } from './deferred.ts';
 import { now } from './events.ts';
 import { fromNative } from './native-failure.ts';
-import { exitDir, monitorSocket } from './paths.ts';
+import { exitDir } from './paths.ts';
 import { readHostFiles, writePodFiles } from './pod-files.ts';
 import { networkNeeds } from './pod-network.ts';
 import { refuseWhileClosing } from './preconditions.ts';
 import { releaseSandbox } from './release-sandbox.ts';
 import { removeSandbox } from './remove-sandbox.ts';
 import { checkRuntimeHandler } from './runtime-handlers.ts';
+import { startPod } from './start-monitor.ts';
 import { limitPod } from './update-pod-resources.ts';
 import { requireUserNamespaces } from './user-namespace-check.ts';
 import { watchMonitor } from './watch-monitor.ts';
@@ -98,8 +97,10 @@ async function makeSandbox(
   const setup = sandboxSetup(config);
   const needs = networkNeeds(config);
   const { signal } = abandoned;
-  const id = newId();
+  const id = ctx.spares.nextId(setup);
   ctx.sandboxNames.reserve(name, id);
+  const spare = ctx.spares.take(id);
+  if (spare) ctx.monitors.adopt(id, spare);
   const record: SandboxRecord = {
     id,
     name,
@@ -120,44 +121,30 @@ async function makeSandbox(
     durable.catch(() => {});
     const hostFiles = readHostFiles(config);
     sandbox.making = { over: making.promise, abandon: () => abandoned.abort(stoppedMeanwhile(id)) };
-    mkdirSync(exitDir(ctx.options, id), { recursive: true, mode: 0o700 });
+    if (!spare) mkdirSync(exitDir(ctx.options, id), { recursive: true, mode: 0o700 });
     await limitPod(ctx, record);
     throwIfUnwanted(sandbox, signal);
-    const connection = ctx.addon.startMonitor({
-      executable: monitorExecutable(),
-      podId: id,
-      socket: monitorSocket(ctx.options, id),
-    });
-    const monitor = ctx.monitors.add(id, connection);
-    const made = connection.sandbox({
-      ...setup,
-      rootDir: ctx.options.root,
-      exitDir: exitDir(ctx.options, id),
-    });
+    const check = throwIfUnwanted.bind(undefined, sandbox, signal);
+    const started = startPod(ctx, id, setup, { spare, check });
     // What a network plugin keeps outlives a loss of power: so must what tells of it.
-    const ready = Promise.all([made, durable]);
+    const made = Promise.all([started, durable]).then(([{ monitor }]) => monitor.connection);
     const attached = needs
-      ? ctx.network.attach({
-          ...needs,
-          sandboxId: id,
-          podPid: connection.pid,
-          connection,
-          ready,
-          signal,
-        })
+      ? ctx.network.attach({ ...needs, sandboxId: id, monitor: made, signal })
       : { ips: [] };
     // Neither goes on while what the other has begun is undone.
-    await Promise.allSettled([ready, attached]);
-    const [{ reaperPid }] = await ready;
+    await Promise.allSettled([made, attached]);
+    const { pid: monitorPid } = await made;
+    const { monitor, reaperPid } = await started;
     throwIfUnwanted(sandbox, signal);
     const network = await attached;
     throwIfUnwanted(sandbox, signal);
     await writePodFiles(ctx, record, network, await hostFiles);
     throwIfUnwanted(sandbox, signal);
-    await sandbox.ready({ ...record, network, monitorPid: connection.pid, reaperPid });
+    await sandbox.ready({ ...record, network, monitorPid, reaperPid });
     ctx.events.emitPod('created', sandbox);
     ctx.events.emitPod('started', sandbox);
     watchMonitor(ctx, sandbox, monitor);
+    ctx.spares.podMade(ctx, setup);
     return id;
   } catch (error) {
     // Of a runtime that has let go, the next recovery undoes it.

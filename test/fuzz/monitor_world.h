@@ -130,6 +130,12 @@ Error launch(const PodContext&, const LaunchPlan& plan, const int*, size_t fd_co
   return {};
 }
 
+Error prepare_pod(uint32_t unshare_flags, Pod* pod) {
+  pod->prepared = true;
+  pod->unshared = unshare_flags;
+  return {};
+}
+
 Error make_pod(const SandboxRequest& request, FdList& fds, Pod* pod) {
   if (fds.at(0) < 0 || fds.at(1) < 0) return Error{EINVAL, "make sandbox", ""};
   pod->exit_dir = fds.take(1);

@@ -18,7 +18,13 @@ let names = 0;
 /** A real runtime whose parts a test may replace by ones that fail, or that wait to be let on. */
 export class DirectRuntime {
   readonly dir = mkdtempSync(join(tmpdir(), 'coracle-direct-'));
+  readonly #spares: boolean;
   #ctx: RuntimeContext | undefined;
+
+  /** `spares`: its pods may have monitors that were started ahead. */
+  constructor(spares = false) {
+    this.#spares = spares;
+  }
 
   static async open(): Promise<DirectRuntime> {
     const runtime = new DirectRuntime();
@@ -82,6 +88,8 @@ export class DirectRuntime {
   /** Opens it anew, after it was closed. */
   async open(): Promise<void> {
     this.#ctx = await openIn(this.dir);
+    // Most tests replace or count what a pod of its own has.
+    if (!this.#spares) await this.ctx.spares.close(this.ctx);
   }
 
   async close(): Promise<void> {

@@ -42,11 +42,14 @@ export function leaked(before: Snapshot, after: Snapshot): Record<string, string
   return found;
 }
 
-/** Waits for what the kernel frees in its own time (network namespaces), at most `ms`. */
+/**
+ * Waits, at most `ms`, for what the kernel frees in its own time (network namespaces), and for the
+ * monitor that waits for a next pod to be let go of (SpareMonitors).
+ */
 export async function settledLeaks(
   before: Snapshot,
   options: SnapshotOptions = {},
-  ms = 5000,
+  ms = 15_000,
 ): Promise<Record<string, string[]>> {
   const end = Date.now() + ms;
   for (;;) {

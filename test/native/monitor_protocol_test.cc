@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <string>
@@ -26,6 +28,42 @@ TEST_CASE("requests before the sandbox, a second sandbox, an unknown type" * kUn
   CHECK(pod.make_sandbox(*pod.client, 0).ok());
   CHECK(pod.make_sandbox(*pod.client, 0).code == EALREADY);
   CHECK(pod.client->call(static_cast<MessageType>(99)).code == ENOSYS);
+}
+
+TEST_CASE("a prepared monitor makes the pod that it was prepared for" * kUnprivileged) {
+  TestPod pod(0, false);
+  const PrepareRequest wanted{CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS};
+  CHECK(pod.client->call(MessageType::kPrepare, wanted).ok());
+  CHECK(pod.client->call(MessageType::kPrepare, wanted).code == EALREADY);
+  CHECK(pod.client->call(MessageType::kHello).as<HelloReply>().has_sandbox == 0);
+  CHECK(pod.make_sandbox(*pod.client, 0).ok());
+  CHECK(pod.client->call(MessageType::kPrepare, wanted).code == EALREADY);
+  pod.run({.id = "c", .argv = {"sh", "-c", "test $(cat /proc/sys/kernel/hostname) = test-host"}});
+  const ExitSeen seen = pod.client->next_exit();
+  CHECK(seen.id == "c");
+  CHECK(seen.status.wait_status == 0);
+}
+
+TEST_CASE("one that was prepared for other namespaces makes none" * kUnprivileged) {
+  TestPod pod(0, false);
+  CHECK(pod.client->call(MessageType::kPrepare, PrepareRequest{CLONE_NEWUSER}).code == EINVAL);
+  TestPod other(0, false);
+  CHECK(other.client->call(MessageType::kPrepare, PrepareRequest{CLONE_NEWIPC}).ok());
+  CHECK(other.make_sandbox(*other.client, 0).code == EINVAL);
+}
+
+TEST_CASE("a monitor that is no pod ends with its last connection" * kUnprivileged) {
+  TestPod pod(0, false);
+  CHECK(pod.client->call(MessageType::kPrepare, PrepareRequest{CLONE_NEWNET}).ok());
+  {
+    Client second(pod.path("socket"));
+    CHECK(second.call(MessageType::kHello).ok());
+  }
+  CHECK(pod.client->call(MessageType::kHello).ok());
+  delete pod.client;
+  pod.client = nullptr;
+  CHECK(wait_until([&] { return waitpid(pod.pid, nullptr, WNOHANG) == pod.pid; }, 5000));
+  pod.pid = 0;
 }
 
 TEST_CASE("malformed bodies are answered with EINVAL and change nothing" * kUnprivileged) {

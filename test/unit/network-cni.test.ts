@@ -8,6 +8,7 @@ import {
   type CniNetwork,
   type CniNetworkOptions,
 } from '../../src/network/cni/index.ts';
+import type { PodMonitorSide } from '../../src/network/index.ts';
 import { deferred } from '../../src/runtime/deferred.ts';
 import { attachRequest, FakePlugins, idOf, MemoryCniTable } from '../helpers/cni.ts';
 
@@ -170,11 +171,11 @@ describe('CNI', () => {
     test('the record is there, and no plugin runs, while the namespace is being made', async () => {
       await fake.configure(['bridge']);
       const network = await open();
-      const made = deferred<void>();
-      const attached = network.attach(attachRequest(id, { ready: made.promise }));
+      const made = deferred<PodMonitorSide>();
+      const attached = network.attach(attachRequest(id, { monitor: made.promise }));
       while (!table.committed.has(id)) await new Promise(setImmediate);
       assert.deepEqual(await fake.calls('ADD'), []);
-      made.resolve();
+      made.resolve(attachRequest(id).monitor as PodMonitorSide);
       assert.deepEqual((await attached).ips, ['10.1.0.5']);
       await network.detach(id);
     });
@@ -182,8 +183,8 @@ describe('CNI', () => {
     test('a namespace that is not made leaves no record, and runs no plugin', async () => {
       await fake.configure(['bridge']);
       const network = await open();
-      const made = deferred<void>();
-      const attached = network.attach(attachRequest(id, { ready: made.promise }));
+      const made = deferred<PodMonitorSide>();
+      const attached = network.attach(attachRequest(id, { monitor: made.promise }));
       while (!table.committed.has(id)) await new Promise(setImmediate);
       made.reject(new Error('no namespace'));
       await assert.rejects(attached, /no namespace/);

@@ -179,7 +179,7 @@ export class CniNetwork implements PodNetworkProvider {
   }
 
   async #attach(request: AttachRequest): Promise<PodNetwork> {
-    const { sandboxId, podPid, ready, signal } = request;
+    const { sandboxId, signal } = request;
     throwIfAborted(signal);
     const network = await this.#network();
     if (this.#attachments.get(sandboxId)) {
@@ -196,8 +196,9 @@ export class CniNetwork implements PodNetworkProvider {
       capabilityArgs: capabilityArgs(request),
     };
     await this.#attachments.put(armed);
+    let podPid: number;
     try {
-      await ready;
+      podPid = (await request.monitor).pid;
       throwIfAborted(signal);
     } catch (error) {
       // No plugin has been run.

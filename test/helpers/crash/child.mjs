@@ -51,6 +51,10 @@ const ctx = await open.openRuntime(
   log,
 );
 
+// Which requests come when is to be the same in each run. What a death leaves of a monitor that was
+// started ahead has tests of its own (spare-monitors.test.ts).
+await ctx.spares.close(ctx);
+
 const requests = {
   arm: failpoints.armFailpoints,
   hits: () => failpoints.failpointHits(),
