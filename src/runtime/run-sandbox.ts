@@ -131,8 +131,8 @@ async function makeSandbox(
     const attached = needs
       ? ctx.network.attach({ ...needs, sandboxId: id, monitor: made, signal })
       : { ips: [] };
-    // Neither goes on while what the other has begun is undone.
-    await Promise.allSettled([made, attached]);
+    // None goes on while what the others have begun is undone.
+    await Promise.allSettled([started, made, attached]);
     const { pid: monitorPid } = await made;
     const { monitor, reaperPid } = await started;
     throwIfUnwanted(sandbox, signal);
