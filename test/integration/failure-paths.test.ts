@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, test } from 'node:test';
+import { beforeEach, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CoracleError } from '../../src/errors.ts';
 import type { NativeError } from '../../src/native/types.ts';
@@ -27,6 +27,12 @@ beforeEach(async () => {
 });
 
 const assertClean = () => suite.assertClean(podId);
+
+/** Skips a test that has a pod, which the next one is not to find. */
+async function skipClean(t: TestContext, reason: string): Promise<void> {
+  await assertClean();
+  t.skip(reason);
+}
 
 const fails = () => Promise.reject(new CoracleError('ResourceExhausted', 'injected'));
 /** Those that hold the event loop; one of somebody else's may end meanwhile. */
@@ -116,7 +122,7 @@ function freeze(id: string): boolean {
 
 test('XS-5: a command that hangs before it runs is given up in time', async (t) => {
   const id = await running();
-  if (!freeze(id)) return t.skip('needs cgroup v2');
+  if (!freeze(id)) return skipClean(t, 'needs cgroup v2');
   const late = execSync(runtime.ctx, id, ['true'], { timeoutMs: 100 });
   await assert.rejects(late, { kind: 'DeadlineExceeded' });
   const gone = AbortSignal.timeout(100);
@@ -157,7 +163,7 @@ test('XS-2, XS-5, XS-6: commands run in the pod of an older monitor, too', async
 
 test('commands enter a container that was launched when the host had other cgroups', async (t) => {
   const { ctx } = runtime;
-  if (ctx.cgroups.v1.length < 2) return t.skip('needs hierarchies of cgroup v1');
+  if (ctx.cgroups.v1.length < 2) return skipClean(t, 'needs hierarchies of cgroup v1');
   const id = await running();
   const monitor = ctx.monitors.get(podId);
   const v1 = ctx.cgroups.v1.slice(1);
@@ -204,7 +210,7 @@ test('XS-6: a deadline ends the wait for output that a background process holds 
 
 test('G-2, G-3: a start that hangs is broken off when its pod is stopped', async (t) => {
   const id = await runtime.create(podId);
-  if (!freeze(id)) return t.skip('needs cgroup v2');
+  if (!freeze(id)) return skipClean(t, 'needs cgroup v2');
   const start = startContainer(runtime.ctx, id);
   await Promise.all([
     assert.rejects(start, { kind: 'FailedPrecondition' }),
