@@ -22,13 +22,14 @@ export function matchingContainers(
   ctx: RuntimeContext,
   filter: ContainerFilter | undefined,
 ): Container[] {
-  return ctx.containers
-    .list()
-    .filter(
-      (container) =>
-        hasPrefix(container.record.id, filter?.id) &&
-        hasPrefix(container.record.sandboxId, filter?.podSandboxId) &&
-        (!filter?.state || filter.state.state === containerStateMessage(container)) &&
-        hasLabels(container.record.config.labels, filter?.labelSelector),
-    );
+  const containers = ctx.containers.list();
+  if (!filter) return containers;
+  const { id, podSandboxId, state, labelSelector } = filter;
+  return containers.filter(
+    (container) =>
+      hasPrefix(container.record.id, id) &&
+      hasPrefix(container.record.sandboxId, podSandboxId) &&
+      (!state || state.state === containerStateMessage(container)) &&
+      hasLabels(container.record.config.labels, labelSelector),
+  );
 }

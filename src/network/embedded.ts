@@ -151,19 +151,21 @@ export class EmbeddedNetwork implements PodNetworkProvider {
   }
 
   async #connect(
-    { sandboxId, podPid, connection }: AttachRequest,
+    { sandboxId, monitor, signal }: AttachRequest,
     { subnets, mtu }: HostSide,
     ips: readonly string[],
   ): Promise<PodNetwork> {
     const mac = macOf(ips[0] ?? '');
     const gateways = subnets.map((subnet) => formatAddress(gatewayOf(subnet)));
-    const socket = await connection.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE);
+    const namespace = await monitor;
+    throwIfAborted(signal);
+    const socket = await namespace.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE);
     try {
       await this.#options.addon.connectPod({
         hostName: hostLinkName(sandboxId),
         podName: POD_LINK,
         bridge: this.#bridge,
-        podPid,
+        podPid: namespace.pid,
         mtu,
         mac,
         addresses: subnets.map((subnet, i) => `${ips[i]}/${subnet.prefix}`),

@@ -33,6 +33,8 @@ export interface Bandwidth {
   readonly egress?: number;
 }
 
+export type PodMonitorSide = Pick<MonitorConnection, 'pid' | 'socket'>;
+
 export interface AttachRequest {
   readonly sandboxId: string;
   readonly pod: PodIdentity;
@@ -42,10 +44,12 @@ export interface AttachRequest {
   readonly annotations?: Readonly<Record<string, string>> | undefined;
   /** The parent of the pod's cgroup as CRI names it, for CNI plugins that ask for it. */
   readonly cgroupParent?: string | undefined;
-  /** A process inside the pod's network namespace. */
-  readonly podPid: number;
-  /** The pod's monitor, whose `sandbox` call has made the network namespace. */
-  readonly connection: Pick<MonitorConnection, 'socket'>;
+  /**
+   * The pod's monitor, a process in its network namespace. A promise resolves when the namespace is
+   * there and what tells of the pod survives a loss of power: nothing is made in the one, or by
+   * plugins, before; its rejection is passed on.
+   */
+  readonly monitor: PodMonitorSide | Promise<PodMonitorSide>;
   /** The caller has gone, or the pod is being stopped: the attachment is undone. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -74,20 +74,8 @@ async function create(
     record = await describeContainer(ctx, sandbox, id, name, config);
     requireRunningTarget(ctx, record);
     for (const imageId of imagesOf(record)) ctx.images.hold(imageId, id);
-    const making = ctx.addon.runFileOps([
-      ...snapshotOps(ctx, id),
-      ...createOps(ctx.cgroups, record.cgroupPath, record.spec.linux.resources),
-    ]);
-    // Also warms the seccomp program. What is wrong with the plan shows at the start.
-    const planned = preparedPlan(ctx, record).catch(() => {
-      ctx.live.of(id).plan = undefined;
-    });
-    await Promise.all([making, planned]);
-    await makeVolumes(ctx, record);
-    await limitDevices(ctx, record);
-    requireReadySandbox(ctx, sandbox.record.id);
-    if (ahead) makeEmbryo(ctx, record, ahead === 'log' ? undefined : ahead);
-    await ctx.containers.add(record);
+    // While threads make the rest, plan and record are encoded.
+    await ctx.containers.add(record, make(ctx, record, ahead));
   } catch (error) {
     if (!record) ctx.containerNames.release(name);
     else await undo(ctx, record, FIRST_RETRY);
@@ -95,6 +83,28 @@ async function create(
   }
   ctx.events.emit('created', id, sandbox.record.id);
   return id;
+}
+
+/** Makes what the container has beside its record, and launches its process ahead. */
+async function make(
+  ctx: RuntimeContext,
+  record: ContainerRecord,
+  ahead: CreateOptions['ahead'],
+): Promise<void> {
+  const { id, sandboxId, cgroupPath, spec } = record;
+  const making = ctx.addon.runFileOps([
+    ...snapshotOps(ctx, id),
+    ...createOps(ctx.cgroups, cgroupPath, spec.linux.resources),
+  ]);
+  // Also warms the seccomp program. What is wrong with the plan shows at the start.
+  const planned = preparedPlan(ctx, record).catch(() => {
+    ctx.live.of(id).plan = undefined;
+  });
+  const [, plan] = await Promise.all([making, planned]);
+  await makeVolumes(ctx, record);
+  await limitDevices(ctx, record);
+  requireReadySandbox(ctx, sandboxId);
+  if (ahead && plan) makeEmbryo(ctx, record, plan, ahead === 'log' ? undefined : ahead);
 }
 
 /**
@@ -151,7 +161,8 @@ async function limitDevices(ctx: RuntimeContext, record: ContainerRecord): Promi
 function snapshotOps(ctx: RuntimeContext, id: string) {
   const dir = join(ctx.options.root, snapshotDir(id));
   return [
-    { op: 'mkdir', path: join(dir, 'upper'), mode: 0o755, parents: true },
+    { op: 'mkdir', path: dir, mode: 0o755, parents: true },
+    { op: 'mkdir', path: join(dir, 'upper'), mode: 0o755, parents: false },
     { op: 'mkdir', path: join(dir, 'work'), mode: 0o700, parents: false },
   ] as const;
 }

@@ -1,10 +1,10 @@
+import type { PreparedPlan } from '../native/types.ts';
 import { pidMode } from '../spec/namespaces.ts';
 import type { ContainerRecord } from '../store/types.ts';
 import type { RuntimeContext } from './context.ts';
 import { settledWithin } from './deferred.ts';
 import { holdRoot } from './held-root.ts';
 import type { PodMonitor } from './monitors.ts';
-import { preparedPlan } from './prepare.ts';
 import { type ContainerIo, logStdio } from './stdio.ts';
 import { deleteEntry, Task } from './task.ts';
 
@@ -145,26 +145,19 @@ async function end(id: string, { monitor, launched, task }: Embryo): Promise<voi
  * Has the process of a container that is being made launched ahead, while its record is written.
  * Only one with a PID namespace of its own: others would see it, and could stop it.
  */
-export function makeEmbryo(ctx: RuntimeContext, record: ContainerRecord, io?: ContainerIo): void {
+export function makeEmbryo(
+  ctx: RuntimeContext,
+  record: ContainerRecord,
+  plan: PreparedPlan,
+  io?: ContainerIo,
+): void {
   const { id, sandboxId, config } = record;
   if (ctx.draining || !ctx.embryos.accepts(id)) return;
   const sandbox = ctx.sandboxes.find(sandboxId);
   const monitor = ctx.monitors.find(sandboxId);
   if (sandbox?.state !== 'ready' || sandbox.stopping || !monitor?.embryos) return;
   if (pidMode(sandbox.record.config, config) !== 'new') return;
-  ctx.embryos.add(id, monitor, () => launch(ctx, record, monitor, io), io);
-}
-
-async function launch(
-  ctx: RuntimeContext,
-  record: ContainerRecord,
-  monitor: PodMonitor,
-  io: ContainerIo | undefined,
-): Promise<Task> {
-  const plan = await preparedPlan(ctx, record).catch((error: unknown) => {
-    ctx.live.of(record.id).plan = undefined;
-    throw error;
-  });
   const { parked: _, ...streams } = io ?? logStdio(ctx, record);
-  return Task.create(monitor, record.id, plan, { ...streams, embryo: true });
+  const launch = () => Task.create(monitor, id, plan, { ...streams, embryo: true });
+  ctx.embryos.add(id, monitor, launch, io);
 }

@@ -2,7 +2,7 @@ import { throwIfAborted } from '../errors.ts';
 import type { Sandbox } from '../store/sandboxes.ts';
 import type { RuntimeContext } from './context.ts';
 import { withSignal } from './deferred.ts';
-import { releaseSandbox } from './release-sandbox.ts';
+import { releaseStopped } from './release-sandbox.ts';
 import { removeContainer } from './remove.ts';
 import { stopSandbox } from './stop-sandbox.ts';
 
@@ -38,6 +38,6 @@ async function remove(ctx: RuntimeContext, sandbox: Sandbox): Promise<void> {
     await Promise.all([starting, removal]);
     await removeContainer(ctx, record.id);
   }
-  await releaseSandbox(ctx, sandbox.record);
+  await releaseStopped(ctx, sandbox.record);
   ctx.events.emitPod('deleted', sandbox);
 }

@@ -25,7 +25,8 @@ import { watchMonitor } from './watch-monitor.ts';
 
 /**
  * Makes a pod sandbox: its record first, so that a crash leaves something to clean (SB-2), then
- * its monitor with the pod's namespaces, then its network, then READY. A failure undoes all of it.
+ * its monitor with the pod's namespaces, then its network, of which what needs no namespace is done
+ * meanwhile, then READY. A failure undoes all of it.
  *
  * A second call for the same pod joins the first, and one that comes later, as after a restart,
  * gets the id of what the first has made, as long as it is ready and empty (CR-18).
@@ -112,36 +113,34 @@ async function makeSandbox(
     stoppedAt: 0n,
   };
   let sandbox: Sandbox | undefined;
-  const made = deferred<void>();
+  const making = deferred<void>();
   try {
     sandbox = await ctx.sandboxes.add(record);
     const durable = ctx.store.flushed();
     // It may fail while something else does.
     durable.catch(() => {});
     const hostFiles = readHostFiles(config);
-    sandbox.making = { over: made.promise, abandon: () => abandoned.abort(stoppedMeanwhile(id)) };
+    sandbox.making = { over: making.promise, abandon: () => abandoned.abort(stoppedMeanwhile(id)) };
     if (!spare) mkdirSync(exitDir(ctx.options, id), { recursive: true, mode: 0o700 });
     await limitPod(ctx, record);
     throwIfUnwanted(sandbox, signal);
     const check = throwIfUnwanted.bind(undefined, sandbox, signal);
-    const { monitor, reaperPid } = await startPod(ctx, id, setup, { spare, check });
-    const { connection } = monitor;
+    const started = startPod(ctx, id, setup, { spare, check });
     // What a network plugin keeps outlives a loss of power: so must what tells of it.
-    await durable;
-    throwIfUnwanted(sandbox, signal);
-    const network = needs
-      ? await ctx.network.attach({
-          ...needs,
-          sandboxId: id,
-          podPid: connection.pid,
-          connection,
-          signal,
-        })
+    const made = Promise.all([started, durable]).then(([{ monitor }]) => monitor.connection);
+    const attached = needs
+      ? ctx.network.attach({ ...needs, sandboxId: id, monitor: made, signal })
       : { ips: [] };
+    // None goes on while what the others have begun is undone.
+    await Promise.allSettled([started, made, attached]);
+    const { pid: monitorPid } = await made;
+    const { monitor, reaperPid } = await started;
+    throwIfUnwanted(sandbox, signal);
+    const network = await attached;
     throwIfUnwanted(sandbox, signal);
     await writePodFiles(ctx, record, network, await hostFiles);
     throwIfUnwanted(sandbox, signal);
-    await sandbox.ready({ ...record, network, monitorPid: connection.pid, reaperPid });
+    await sandbox.ready({ ...record, network, monitorPid, reaperPid });
     ctx.events.emitPod('created', sandbox);
     ctx.events.emitPod('started', sandbox);
     watchMonitor(ctx, sandbox, monitor);
@@ -161,7 +160,7 @@ async function makeSandbox(
     throw fromNative(refusedLimit(ctx.cgroups, error), 'Internal');
   } finally {
     if (sandbox) sandbox.making = undefined;
-    made.resolve();
+    making.resolve();
   }
 }
 

@@ -8,8 +8,8 @@ import type { Logger } from './context.ts';
 const RETRY_MS = 60_000;
 
 /**
- * Where writable layers go that are removed, below `root`: a rename takes some microseconds, a
- * deletion as long as the layer has files. They are deleted one after another while nobody waits;
+ * Where writable layers and pods' directories go that are removed, below `root`: a rename takes some
+ * microseconds, a deletion as long as there are files and directories. They are deleted one after another while nobody waits;
  * what a crash leaves, the next start deletes.
  */
 export class Trash {
@@ -69,7 +69,7 @@ export class Trash {
     try {
       await this.#addon.runFileOps([{ op: 'removeTree', path }]);
     } catch (err) {
-      this.#log.warn({ path, err }, 'a removed layer could not be deleted yet');
+      this.#log.warn({ path, err }, 'what was removed could not be deleted yet');
       this.#retry ??= setTimeout(() => {
         this.#retry = undefined;
         this.empty();

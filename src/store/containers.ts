@@ -46,8 +46,11 @@ export class ContainerStore {
     }
   }
 
-  /** Adds a container in state CREATED, durably. AlreadyExists if the id is taken (SS-11). */
-  async add(record: ContainerRecord): Promise<Container> {
+  /**
+   * Adds a container in state CREATED, durably. AlreadyExists if the id is taken (SS-11). Its record
+   * is encoded at once, and written when `made` resolves; where that rejects, so does this.
+   */
+  async add(record: ContainerRecord, made?: Promise<unknown>): Promise<Container> {
     const { id } = record;
     if (this.#containers.has(id) || this.#adding.has(id)) {
       throw new CoracleError('AlreadyExists', `container ${id} exists already`);
@@ -58,7 +61,7 @@ export class ContainerStore {
       await this.#store.transact(() => {
         void this.#records.put(id, record);
         void this.#statuses.put(id, status);
-      });
+      }, made);
       try {
         await this.#store.flushed();
       } catch (error) {

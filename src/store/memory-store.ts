@@ -63,7 +63,7 @@ export class MemoryStore implements Store {
     return table;
   }
 
-  transact<R>(fn: () => Sync<R>): Promise<void> {
+  transact<R>(fn: () => Sync<R>, after?: Promise<unknown>): Promise<void> {
     if (this.#open !== undefined) return Promise.reject(new TypeError('transact inside transact'));
     const { promise, resolve } = withResolvers();
     const batch: Batch = { changes: [], publish: [], done: promise };
@@ -83,7 +83,7 @@ export class MemoryStore implements Store {
       resolve(Promise.reject(new TypeError('the function of a transaction must be synchronous')));
       return promise;
     }
-    resolve(this.#commit(batch));
+    resolve(after ? after.then(() => this.#commit(batch)) : this.#commit(batch));
     return promise;
   }
 

@@ -28,8 +28,11 @@ export interface Store {
    * Collects the puts and removes that `fn` makes on any tables of this store and commits them as
    * one: all or none, on disk and in memory. Reads inside `fn` still see the state before it. If
    * `fn` throws, nothing is written and the promise rejects with what it threw.
+   *
+   * With `after`, what `fn` put is encoded at once and written when that resolves; where it rejects,
+   * nothing is written and the promise rejects with the same.
    */
-  transact<R>(fn: () => Sync<R>): Promise<void>;
+  transact<R>(fn: () => Sync<R>, after?: Promise<unknown>): Promise<void>;
   /** Resolves when everything that was committed before this call is durable. */
   flushed(): Promise<void>;
   /** Writes out what is pending and gives up the lock of the root directory. */

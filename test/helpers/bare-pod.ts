@@ -41,8 +41,7 @@ export function attachRequest(
     pod,
     hostPorts: [],
     bandwidth: {},
-    podPid: connection.pid,
-    connection,
+    monitor: connection,
     ...more,
   };
 }

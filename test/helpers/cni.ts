@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { addon } from '../../src/native/addon.ts';
-import type { FileOp, MonitorConnection } from '../../src/native/types.ts';
+import type { FileOp } from '../../src/native/types.ts';
 import type { CniAttachment, CniResultTable } from '../../src/network/cni/index.ts';
 import { CniNetwork, type CniNetworkOptions } from '../../src/network/cni/index.ts';
 import type { AttachRequest } from '../../src/network/index.ts';
@@ -175,17 +175,13 @@ async function pinByFile(ops: FileOp[]): Promise<void> {
   }
 }
 
-export function attachRequest(
-  sandboxId: string,
-  more: Partial<AttachRequest> & { connection?: Pick<MonitorConnection, 'socket'> } = {},
-): AttachRequest {
+export function attachRequest(sandboxId: string, more: Partial<AttachRequest> = {}): AttachRequest {
   return {
     sandboxId,
     pod: { name: 'web', namespace: 'default', uid: 'u-1' },
     hostPorts: [],
     bandwidth: {},
-    podPid: process.pid,
-    connection: { socket: () => Promise.reject(new Error('no monitor')) },
+    monitor: { pid: process.pid, socket: () => Promise.reject(new Error('no monitor')) },
     ...more,
   };
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeEach } from 'node:test';
 import type { EntryStatus } from '../../src/native/types.ts';
 import { makeEmbryo } from '../../src/runtime/embryos.ts';
+import { preparedPlan } from '../../src/runtime/prepare.ts';
 import { startContainer } from '../../src/runtime/start.ts';
 import type { ContainerConfig } from '../../src/spec/config.ts';
 import { type DirectSuite, directSuite } from './direct-suite.ts';
@@ -20,7 +21,7 @@ export interface EmbryoSuite extends DirectSuite {
   /** Makes a container as the CRI makes one. */
   created(change?: Partial<ContainerConfig>, pod?: string): Promise<Created>;
   /** Has the process of a container that is there launched ahead. */
-  launchAhead(id: string): void;
+  launchAhead(id: string): Promise<void>;
   /** Starts it and tells whether its embryo has become its process. */
   wakes(container: Created): Promise<boolean>;
   /** What the pod's monitor says of it. */
@@ -44,8 +45,9 @@ export function embryoSuite(): EmbryoSuite {
       const id = await runtime.create(pod, change);
       return { id, pid: await embryoOf(id, pod) };
     },
-    launchAhead(id) {
-      makeEmbryo(runtime.ctx, runtime.ctx.containers.get(id).record);
+    async launchAhead(id) {
+      const { record } = runtime.ctx.containers.get(id);
+      makeEmbryo(runtime.ctx, record, await preparedPlan(runtime.ctx, record));
     },
     async wakes({ id, pid }) {
       const task = await startContainer(runtime.ctx, id);
@@ -67,7 +69,7 @@ export function embryoSuite(): EmbryoSuite {
     const { ctx } = runtime;
     const monitor = ctx.monitors.get(pod);
     const [others, waiting] = [ctx.embryos.size, ctx.embryos.waiting(monitor)];
-    suite.launchAhead(id);
+    await suite.launchAhead(id);
     while (ctx.embryos.size > others && ctx.embryos.waiting(monitor) === waiting) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }

@@ -207,7 +207,7 @@ if (process.env[INSIDE] === undefined) {
     async function attach(more: Partial<AttachRequest> = {}): Promise<[Pod, PodNetwork]> {
       const pod = await makePod();
       const { id, connection } = pod;
-      const request = { podPid: connection.pid, connection, ...more };
+      const request = { monitor: connection, ...more };
       return [pod, await network.attach(attachRequest(id, request))];
     }
 
@@ -397,7 +397,7 @@ printf '%s' "$input" | exec ${PLUGINS}/portmap
       network = await open(1000);
       const pod = await makePod();
       const { connection } = pod;
-      const request = attachRequest(pod.id, { podPid: connection.pid, connection });
+      const request = attachRequest(pod.id, { monitor: connection });
       const begun = performance.now();
       await assert.rejects(network.attach({ ...request, hostPorts: [hostPort(8080, 80)] }), {
         kind: 'DeadlineExceeded',
@@ -500,7 +500,7 @@ printf '%s' "$input" | exec ${PLUGINS}/portmap
         const { connection } = pod;
         inPlugins = 0;
         const begun = performance.now();
-        await network.attach(attachRequest(pod.id, { podPid: connection.pid, connection }));
+        await network.attach(attachRequest(pod.id, { monitor: connection }));
         added.push(performance.now() - begun - inPlugins);
         await stop(pod);
       }

@@ -120,12 +120,12 @@ test('a cgroup that is full is refused at the start alone, as without an embryo'
     const [dir] = dirsOf(id, 'pids');
     if (!dir) return 'unlimited';
     writeFileSync(join(dir, 'pids.max'), '0');
-    if (embryo) launchAhead(id);
+    if (embryo) await launchAhead(id);
     await new Promise(setImmediate);
     while (ctx.embryos.size > 0 && (await entry(id))?.state !== 'parked');
     assert.equal(state(id), 'created');
     await startContainer(ctx, id).catch(() => {});
-    return `${state(id)}, ${status(id).message}`;
+    return `${state(id)}, ${status(id).message.replaceAll(id, 'the id')}`;
   };
   const without = await outcome(false);
   if (without === 'unlimited') return t.skip('needs the pids controller');
@@ -170,7 +170,7 @@ test('SB-13: containers of a monitor that died with their embryos have never run
 test('G-2, G-3: a start that waits for an embryo that hangs is broken off by a stop', async (t) => {
   const id = await runtime.create(suite.pod);
   if (!freeze(id)) return t.skip('needs cgroup v2');
-  launchAhead(id);
+  await launchAhead(id);
   const start = startContainer(runtime.ctx, id);
   await Promise.all([
     assert.rejects(start, { kind: 'FailedPrecondition', message: /broken off/ }),
@@ -183,7 +183,7 @@ test('G-2, G-3: a start that waits for an embryo that hangs is broken off by a s
 test('an embryo that hangs is ended by the stop of its container', async (t) => {
   const id = await runtime.create(suite.pod);
   if (!freeze(id)) return t.skip('needs cgroup v2');
-  launchAhead(id);
+  await launchAhead(id);
   await stopContainer(runtime.ctx, id, 0, AbortSignal.timeout(4_000));
   assert.equal(state(id), 'created');
   assert.equal(await entry(id), undefined);
@@ -194,7 +194,7 @@ test('a mount source that hangs holds up a removal only so long, and leaves noth
   const { ctx } = runtime;
   const id = await runtime.create(suite.pod);
   const letGo = heldLaunches();
-  launchAhead(id);
+  await launchAhead(id);
   await removeContainer(ctx, id);
   letGo();
   await new Promise(setImmediate);
@@ -207,7 +207,7 @@ test('G-2: a stop waits for a start that waits for an embryo', async () => {
   const { ctx } = runtime;
   const id = await runtime.create(suite.pod);
   const letGo = heldLaunches();
-  launchAhead(id);
+  await launchAhead(id);
   const start = startContainer(ctx, id);
   const stop = stopContainer(ctx, id, 0);
   letGo();

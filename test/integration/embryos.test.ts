@@ -41,7 +41,7 @@ test('a start that comes at once waits for the launch, and 8 at once for theirs'
   await Promise.all(
     Array.from({ length: 8 }, async (_, n) => {
       const id = await runtime.create(suite.pod, { command: ['sh', '-c', `exit ${n}`] });
-      launchAhead(id);
+      await launchAhead(id);
       if (n % 2 === 0) await new Promise(setImmediate);
       await startContainer(runtime.ctx, id);
       await exited(id);
@@ -111,7 +111,7 @@ test('an embryo ends with the removal or the stop of its container, and with its
   await removeContainer(ctx, removed.id);
   assert.equal(existsSync(`/proc/${removed.pid}`), false);
   const atOnce = await runtime.create(suite.pod);
-  launchAhead(atOnce);
+  await launchAhead(atOnce);
   await removeContainer(ctx, atOnce);
   assert.equal(await entry(atOnce), undefined);
   const stopped = await created();
@@ -195,7 +195,7 @@ test('starts against stops and removals leave no process', async () => {
   const outcomes = await Promise.all(
     Array.from({ length: 12 }, async (_, n) => {
       const id = await runtime.create(suite.pod, { command: ['sleep', '1000'] });
-      launchAhead(id);
+      await launchAhead(id);
       if (n % 4 !== 0) await new Promise((resolve) => setTimeout(resolve, n % 4));
       const against = n % 2 === 0 ? stopContainer(ctx, id, 0) : removeContainer(ctx, id);
       const [start, other] = await Promise.allSettled([startContainer(ctx, id), against]);

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <string>
@@ -18,12 +17,6 @@ using namespace coracle::test;
 namespace {
 
 const auto kUnprivileged = doctest::skip(geteuid() != 0);
-
-double seconds_now() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
-}
 
 std::string read_to_end(int fd) {
   std::string text;
@@ -82,15 +75,11 @@ TEST_CASE("a container that floods its log holds up no other" * kUnprivileged) {
   for (const char* id : {"flood1", "flood2"}) {
     pod.run({.id = id, .argv = {"busybox", "yes", "flood"}, .log = LogMode::kCri, .log_fd = log});
   }
-  double worst = 0;
+  // The floods do not end: a pump that stayed with one would never come to these.
   for (int count = 0; count < 20; ++count) {
-    const double begun = seconds_now();
     pod.run({.id = "c" + std::to_string(count), .argv = {"sh", "-c", "exit 0"}});
     CHECK(pod.client->next_exit().id == "c" + std::to_string(count));
-    worst = std::max(worst, seconds_now() - begun);
   }
-  MESSAGE("launch, start and exit beside two floods: at worst ", worst * 1000, " ms");
-  CHECK(worst < 0.5);
   // Its exit is announced though its pipe was full.
   REQUIRE(pod.client->signal("flood1", SIGKILL).ok());
   CHECK(pod.client->next_exit().id == "flood1");

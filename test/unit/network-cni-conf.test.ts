@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -183,16 +183,19 @@ describe('the directory of configurations', () => {
     await until(() => names(conf)?.[0] === 'vlan');
   });
 
-  test('a file in the writing does not hand pods to the next network', async () => {
+  test('a file in the writing does not hand pods to the next network', async (t) => {
     await put('10.conflist', list({}));
     await put('99.conflist', list({ name: 'other', plugins: [{ type: 'ptp' }] }));
     const conf = await open();
     const seen = new Set<string | undefined>();
     await put('10.conflist', list({}).slice(0, 20));
+    const { mtimeMs } = await stat(join(dir, '10.conflist'));
+    t.mock.timers.enable({ apis: ['Date'], now: Math.ceil(mtimeMs) });
     for (let i = 0; i < 4; i++) {
       await conf.refresh();
       seen.add(names(conf)?.[0]);
     }
+    t.mock.timers.reset();
     await put('10.conflist', list({ plugins: [{ type: 'vlan' }] }));
     await until(() => names(conf)?.[0] === 'vlan');
     assert.deepEqual([...seen], ['bridge']);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import {
@@ -8,6 +8,8 @@ import {
   type CniNetwork,
   type CniNetworkOptions,
 } from '../../src/network/cni/index.ts';
+import type { PodMonitorSide } from '../../src/network/index.ts';
+import { deferred } from '../../src/runtime/deferred.ts';
 import { attachRequest, FakePlugins, idOf, MemoryCniTable } from '../helpers/cni.ts';
 
 const id = idOf(1);
@@ -164,6 +166,49 @@ describe('CNI', () => {
       });
       await assert.rejects(network.attach(attachRequest(id)), /out of everything/);
       assert.ok(table.committed.has(id), 'DEL has failed, too');
+    });
+
+    test('the record is there, and no plugin runs, while the namespace is being made', async () => {
+      await fake.configure(['bridge']);
+      const network = await open();
+      const made = deferred<PodMonitorSide>();
+      const attached = network.attach(attachRequest(id, { monitor: made.promise }));
+      while (!table.committed.has(id)) await new Promise(setImmediate);
+      assert.deepEqual(await fake.calls('ADD'), []);
+      made.resolve(attachRequest(id).monitor as PodMonitorSide);
+      assert.deepEqual((await attached).ips, ['10.1.0.5']);
+      await network.detach(id);
+    });
+
+    test('a namespace that is not made leaves no record, and runs no plugin', async () => {
+      await fake.configure(['bridge']);
+      const network = await open();
+      const made = deferred<PodMonitorSide>();
+      const attached = network.attach(attachRequest(id, { monitor: made.promise }));
+      while (!table.committed.has(id)) await new Promise(setImmediate);
+      made.reject(new Error('no namespace'));
+      await assert.rejects(attached, /no namespace/);
+      await network.detach(id);
+      assert.deepEqual(await order(), []);
+      await assertNothingLeft();
+    });
+
+    test('a plugin is run from the first directory that has a file of its name', async () => {
+      await fake.configure(['bridge']);
+      const first = join(fake.base, 'first');
+      const missing = join(fake.base, 'missing');
+      await mkdir(join(first, 'bridge'), { recursive: true });
+      const network = await open({ binDirs: [missing, first, fake.binDir] });
+      await network.attach(attachRequest(id));
+      await rm(join(first, 'bridge'), { recursive: true });
+      await writeFile(join(first, 'bridge'), '');
+      await assert.rejects(network.detach(id), /first\/bridge is not executable/);
+      await chmod(join(fake.binDir, 'bridge'), 0o644);
+      await rm(join(first, 'bridge'));
+      await assert.rejects(network.detach(id), /bridge is not executable/);
+      await chmod(join(fake.binDir, 'bridge'), 0o755);
+      await network.detach(id);
+      await assertNothingLeft();
     });
 
     test('a disk that is full before ADD keeps plugins from running', async () => {

@@ -55,6 +55,7 @@ class FakeHost {
 
 /** A monitor whose pod sockets are open files. */
 class FakeMonitor {
+  readonly pid = process.pid;
   readonly sockets: number[] = [];
   async socket(): Promise<number> {
     const fd = openSync('/dev/null', 'r');
@@ -84,8 +85,7 @@ function setUp(options: Partial<EmbeddedNetworkOptions> = {}) {
       pod: { name: sandboxId, namespace: 'test', uid: sandboxId },
       hostPorts: [],
       bandwidth: {},
-      podPid: process.pid,
-      connection: monitor,
+      monitor,
       ...more,
     });
   return { host, table, network, monitor, attach };
@@ -144,6 +144,10 @@ test('a failed attach holds no address and no socket', async () => {
   assert.throws(() => closeSync(fd), { code: 'EBADF' });
   monitor.socket = () => Promise.reject(new Error('the monitor is gone'));
   await assert.rejects(attach('pod'), /the monitor is gone/);
+  assert.deepEqual(table.held(), {});
+  const missing = Promise.reject(new Error('no namespace'));
+  missing.catch(() => {});
+  await assert.rejects(attach('pod', { monitor: missing }), /no namespace/);
   assert.deepEqual(table.held(), {});
 });
 

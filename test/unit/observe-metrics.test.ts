@@ -57,13 +57,19 @@ test('a blocked event loop shows as its delay, once', async () => {
   const stop = addProcessMetrics(metrics);
   const worst = () =>
     Number(/^coracle_event_loop_delay_seconds\{quantile="1"\} (\S+)$/m.exec(metrics.text())?.[1]);
-  await new Promise((resolve) => setTimeout(resolve, 60));
+  const next = async () => {
+    for (;;) {
+      const late = worst();
+      if (!Number.isNaN(late)) return late;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  // The first look has nothing to compare with.
+  await new Promise((resolve) => setTimeout(resolve, 150));
   const until = performance.now() + 300;
   while (performance.now() < until);
-  await new Promise((resolve) => setTimeout(resolve, 60));
-  const seen = worst();
-  assert.ok(seen > 0.2 && seen < 5, `${seen} s`);
-  await new Promise((resolve) => setTimeout(resolve, 60));
-  assert.ok(!(worst() >= seen), 'it is of the time since the last reading');
+  const seen = await next();
+  assert.ok(seen > 0.15 && seen < 5, `${seen} s`);
+  assert.ok(!((await next()) >= seen), 'it is of the time since the last reading');
   stop();
 });

@@ -68,6 +68,25 @@ test('a container that could not be made durable is not there', async () => {
   assert.deepEqual([...backend.entries.keys()], []);
 });
 
+test('a container is not written before what belongs to it is made', async () => {
+  const { backend, store } = faultyStore();
+  const containers = openContainers(store);
+  const broken = containers.add(containerRecord('c1'), Promise.reject(new Error('no room')));
+  await assert.rejects(broken, /no room/);
+  let made = () => {};
+  const making = new Promise<void>((resolve) => {
+    made = resolve;
+  });
+  const added = containers.add(containerRecord('c1'), making);
+  await sleep(5);
+  assert.equal(containers.has('c1'), false);
+  assert.deepEqual([...backend.entries.keys()], []);
+  await assert.rejects(containers.add(containerRecord('c1')), { kind: 'AlreadyExists' });
+  made();
+  assert.equal((await added).record.id, 'c1');
+  assert.equal(backend.entries.size, 2);
+});
+
 test('a restart finds records and status, and has forgotten the flags', async (t) => {
   const root = scratch(t);
   const first = await openStore(root);

@@ -32,7 +32,8 @@ const defaults = { address: '127.0.0.1:0', idleTimeoutMs: 0, drainTimeoutMs: 100
 
 describe('a streaming server that closes', () => {
   it('tells its clients, ends their commands and takes no more', async () => {
-    const fixture = await StreamFixture.start();
+    // Clients that go when they are told are not waited for any longer.
+    const fixture = await StreamFixture.start({ drainTimeoutMs: 3_600_000 });
     const spdy = await openCommand(fixture.sh('echo up; sleep 60'), ['stdout', 'stderr']);
     const socket = await ChannelClient.connect(fixture.sh('echo up; sleep 60'), [
       'v5.channel.k8s.io',
@@ -43,9 +44,7 @@ describe('a streaming server that closes', () => {
     );
     const unused = fixture.sh('true');
     await spdy.stream('stdout').until((text) => text === 'up\n');
-    const begin = Date.now();
     await fixture.server.close();
-    assert.ok(Date.now() - begin < 2_000, 'clients that go when they are told cost no time');
     assert.match(await spdy.stream('error').text(), /"message":"the server is shutting down"/);
     assert.match(socket.text(3), /"message":"the server is shutting down"/);
     assert.equal(await socket.closed, 1000);

@@ -58,8 +58,8 @@ describe('Trash', () => {
     const deleted: string[] = [];
     const runFileOps = async (ops: FileOp[]) => {
       await held.promise;
-      await addon.runFileOps(ops);
       deleted.push(...ops.map(({ path }) => path));
+      await addon.runFileOps(ops);
     };
     const trash = await Trash.open(root, { runFileOps }, log);
     layer('trash/first');

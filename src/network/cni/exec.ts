@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { messageOf } from '../../errors.ts';
 import type { Addon, SpawnResult } from '../../native/types.ts';
 import { isObject, type JsonObject } from './conf.ts';
@@ -47,8 +48,7 @@ const WITHHELD =
  *   long, FailedPrecondition where there is no such plugin.
  */
 export async function callPlugin(host: PluginHost, call: PluginCall): Promise<string> {
-  const file = await findPlugin(host.binDirs, call);
-  const result = await spawnPatiently(host, call, file);
+  const result = await spawnFound(host, call);
   if (result.timedOut) {
     const limit = `did not end within ${host.timeoutMs / 1000} s and was killed`;
     throw new CniFailure(call, `${limit}${stderrOf(result)}`, { kind: 'DeadlineExceeded' });
@@ -58,6 +58,25 @@ export async function callPlugin(host: PluginHost, call: PluginCall): Promise<st
     throw new CniFailure(call, `printed more than ${MAX_OUTPUT} bytes`);
   }
   return result.stdout;
+}
+
+/** Mostly the plugin is in the first directory: only one that cannot be run there is looked for. */
+async function spawnFound(host: PluginHost, call: PluginCall): Promise<SpawnResult> {
+  const [first] = host.binDirs;
+  if (first !== undefined) {
+    try {
+      return await spawnPatiently(host, call, join(first, call.plugin));
+    } catch (error) {
+      if (!isNotRun(error)) throw error;
+    }
+  }
+  return spawnPatiently(host, call, await findPlugin(host.binDirs, call));
+}
+
+/** Of execve(2), where there is no such file, or none that is a program. */
+function isNotRun(error: unknown): boolean {
+  const { code } = ((error as Error).cause ?? {}) as { code?: unknown };
+  return code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES';
 }
 
 async function spawnPatiently(

@@ -179,7 +179,7 @@ export class CniNetwork implements PodNetworkProvider {
   }
 
   async #attach(request: AttachRequest): Promise<PodNetwork> {
-    const { sandboxId, podPid, signal } = request;
+    const { sandboxId, signal } = request;
     throwIfAborted(signal);
     const network = await this.#network();
     if (this.#attachments.get(sandboxId)) {
@@ -196,6 +196,15 @@ export class CniNetwork implements PodNetworkProvider {
       capabilityArgs: capabilityArgs(request),
     };
     await this.#attachments.put(armed);
+    let podPid: number;
+    try {
+      podPid = (await request.monitor).pid;
+      throwIfAborted(signal);
+    } catch (error) {
+      // No plugin has been run.
+      await this.#attachments.remove(sandboxId);
+      throw error;
+    }
     let known = armed;
     try {
       await this.#pins.pin(armed.netns, podPid);

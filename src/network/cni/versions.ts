@@ -1,9 +1,8 @@
-import { stat } from 'node:fs/promises';
 import { CoracleError } from '../../errors.ts';
 import { isObject, type NetworkConf } from './conf.ts';
 import { callPlugin, type PluginHost } from './exec.ts';
 import { type CallSite, CniFailure } from './failure.ts';
-import { findPlugin } from './find-plugin.ts';
+import { findPlugin, locatePlugin } from './find-plugin.ts';
 import { type CniVersion, NEWEST } from './version.ts';
 
 /** A plugin has nothing to do for VERSION but to print, ms. */
@@ -50,14 +49,21 @@ export class PluginVersions {
   /** Undefined where the plugin does not tell: it is taken at the configuration's word. */
   async #versionsOf(network: string, plugin: string): Promise<readonly string[] | undefined> {
     const site = { plugin, command: 'VERSION', network } as const;
-    const path = await findPlugin(this.#host.binDirs, site);
-    const { dev, ino, size, mtimeMs } = await stat(path);
-    const file = [path, dev, ino, size, mtimeMs].join(' ');
+    const file = await this.#identify(plugin);
     const known = this.#known.get(plugin);
-    if (known?.file === file) return known.versions;
+    if (file !== '' && known?.file === file) return known.versions;
+    await findPlugin(this.#host.binDirs, site);
     const versions = await this.#ask(site);
     this.#known.set(plugin, { file, versions });
     return versions;
+  }
+
+  /** The file that a plugin is now; empty where there is none. */
+  async #identify(plugin: string): Promise<string> {
+    const found = await locatePlugin(this.#host.binDirs, plugin);
+    if (!found) return '';
+    const { dev, ino, mode, size, mtimeMs } = found.stats;
+    return [found.path, dev, ino, mode, size, mtimeMs].join(' ');
   }
 
   async #ask(site: CallSite & { command: 'VERSION' }): Promise<readonly string[] | undefined> {
