@@ -75,7 +75,14 @@ async function create(
     requireRunningTarget(ctx, record);
     for (const imageId of imagesOf(record)) ctx.images.hold(imageId, id);
     // While threads make the rest, plan and record are encoded.
-    await ctx.containers.add(record, make(ctx, record, ahead));
+    const made = make(ctx, record, ahead);
+    const over = made.catch(() => {});
+    try {
+      await ctx.containers.add(record, made);
+    } finally {
+      // Where the record fails first: what is still being made could not be undone.
+      await over;
+    }
   } catch (error) {
     if (!record) ctx.containerNames.release(name);
     else await undo(ctx, record, FIRST_RETRY);
