@@ -18,6 +18,7 @@ import {
   type ContainerConfig,
   type DeepPartial,
   NamespaceMode,
+  SecurityProfile_ProfileType,
   type UserNamespace,
 } from '../../src/cri/gen/cri.ts';
 import { settledLeaks, snapshot } from '../helpers/leaks.ts';
@@ -62,7 +63,12 @@ async function inside(more: DeepPartial<ContainerConfig> = {}, where = pod) {
 }
 
 const as = (securityContext: object) => ({ linux: { securityContext } });
-const withCapability = (...names: string[]) => as({ capabilities: { addCapabilities: names } });
+/** AppArmor's default profile refuses mounts whatever the capabilities. */
+const withCapability = (...names: string[]) =>
+  as({
+    capabilities: { addCapabilities: names },
+    apparmor: { profileType: SecurityProfile_ProfileType.Unconfined },
+  });
 
 async function hostPid(containerId: string): Promise<number> {
   const { info } = await server.client.containerStatus({ containerId, verbose: true });
