@@ -9,8 +9,8 @@ const RETRY_MS = 60_000;
 
 /**
  * Where writable layers and pods' directories go that are removed, below `root`: a rename takes some
- * microseconds, a deletion as long as there are files and directories. They are deleted one after another while nobody waits;
- * what a crash leaves, the next start deletes.
+ * microseconds, a deletion as long as there are files and directories. They are deleted one after
+ * another while nobody waits; what a crash leaves, the next start deletes.
  */
 export class Trash {
   readonly #dir: string;
