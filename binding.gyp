@@ -4,7 +4,13 @@
       "target_name": "coracle",
       "sources": ["<!@(node scripts/native-sources.mjs addon binding sys)"],
       "include_dirs": [".", "<!(node -p \"require('node-addon-api').include_dir\")"],
-      "defines": ["NAPI_VERSION=9", "NAPI_CPP_EXCEPTIONS", "_GNU_SOURCE"],
+      # What cannot be thrown any more, as a worker thread is being ended, must not end the process.
+      "defines": [
+        "NAPI_VERSION=9",
+        "NAPI_CPP_EXCEPTIONS",
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+        "_GNU_SOURCE",
+      ],
       "cflags_cc!": ["-std=gnu++17", "-fno-exceptions", "-fno-rtti"],
       "cflags_cc": [
         "-std=c++20",
