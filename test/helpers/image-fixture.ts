@@ -48,7 +48,7 @@ export async function openTestImages(
 export function filesBelow(root: string): string[] {
   const out = execFileSync(
     'find',
-    [root, '-path', `${root}/meta`, '-prune', '-o', '-printf', '%P%y\n'],
+    [root, '-ignore_readdir_race', '-path', `${root}/meta`, '-prune', '-o', '-printf', '%P%y\n'],
     {
       encoding: 'utf8',
     },
