@@ -1,10 +1,7 @@
-import { Client, credentials } from '@grpc/grpc-js';
+import { criChannel } from '../../src/cri/client.ts';
 import { ListContainersResponse, RuntimeServiceService } from '../../src/cri/gen/cri.ts';
 
 const { path } = RuntimeServiceService.listContainers;
-
-/** Bytes on their way; a whole answer, as what the kubelet's client comes to after some lists. */
-const WINDOW = 1024 * 1024;
 
 const asItIs = (bytes: Buffer): Buffer => bytes;
 
@@ -18,10 +15,7 @@ export interface ListClient extends Disposable {
  * process several ms, and now and then a garbage collection.
  */
 export function listClient(socket: string): ListClient {
-  const client = new Client(`unix:${socket}`, credentials.createInsecure(), {
-    'grpc.max_receive_message_length': -1,
-    'grpc-node.flow_control_window': WINDOW,
-  });
+  const client = criChannel(socket);
   const ask = () =>
     new Promise<Buffer>((resolve, reject) => {
       // The message without fields: no filter.

@@ -52,13 +52,18 @@ export type CriClient = {
  */
 const WINDOW = 1024 * 1024;
 
-/** A client of the server on a unix socket; rejects with grpc-js' ServiceError. */
-export function criClient(socket: string): CriClient {
-  const client = new Client(`unix:${socket}`, credentials.createInsecure(), {
+/** A connection to the server on a unix socket, for messages of any size. */
+export function criChannel(socket: string): Client {
+  return new Client(`unix:${socket}`, credentials.createInsecure(), {
     'grpc.max_receive_message_length': -1,
     'grpc.max_send_message_length': -1,
     'grpc-node.flow_control_window': WINDOW,
   });
+}
+
+/** A client of the server on a unix socket; rejects with grpc-js' ServiceError. */
+export function criClient(socket: string): CriClient {
+  const client = criChannel(socket);
   const services = { ...RuntimeServiceService, ...ImageServiceService, ...AdminServiceService };
   const methods: Record<string, unknown> = { close: () => client.close() };
   for (const [name, definition] of Object.entries(services)) {

@@ -22,12 +22,13 @@ export function matchingSandboxes(
   ctx: RuntimeContext,
   filter: PodSandboxFilter | undefined,
 ): Sandbox[] {
-  return ctx.sandboxes
-    .list()
-    .filter(
-      (sandbox) =>
-        hasPrefix(sandbox.record.id, filter?.id) &&
-        (!filter?.state || filter.state.state === sandboxStateMessage(sandbox)) &&
-        hasLabels(sandbox.record.config.labels, filter?.labelSelector),
-    );
+  const sandboxes = ctx.sandboxes.list();
+  if (!filter) return sandboxes;
+  const { id, state, labelSelector } = filter;
+  return sandboxes.filter(
+    (sandbox) =>
+      hasPrefix(sandbox.record.id, id) &&
+      (!state || state.state === sandboxStateMessage(sandbox)) &&
+      hasLabels(sandbox.record.config.labels, labelSelector),
+  );
 }

@@ -4,18 +4,8 @@ import type { Addon, FileOp, MonitorConnection } from './types.ts';
 type Request = (this: MonitorConnection, ...args: unknown[]) => Promise<unknown>;
 
 const REQUESTS = [
-  ...([
-    'hello',
-    'prepare',
-    'sandbox',
-    'launch',
-    'run',
-    'start',
-    'signal',
-    'delete',
-    'reopenLog',
-  ] as const),
-  ...(['resize', 'state', 'socket', 'terminal', 'attach', 'shutdown'] as const),
+  ...(['hello', 'sandbox', 'launch', 'run', 'start', 'signal', 'delete', 'reopenLog'] as const),
+  ...(['prepare', 'resize', 'state', 'socket', 'terminal', 'attach', 'shutdown'] as const),
 ];
 
 /** The addon, with failpoints around what it does to the world beyond this process. */

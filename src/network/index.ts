@@ -33,6 +33,7 @@ export interface Bandwidth {
   readonly egress?: number;
 }
 
+/** What networks need of a pod's monitor: its pid, and sockets in the pod's network namespace. */
 export type PodMonitorSide = Pick<MonitorConnection, 'pid' | 'socket'>;
 
 export interface AttachRequest {

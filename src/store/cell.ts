@@ -21,7 +21,7 @@ export interface CellPlace<S> {
 }
 
 export interface UpdateOptions {
-  /** Flush before publishing, so that the new value survives loss of power. Default: commit only. */
+  /** Flush before publishing, so that the new value survives loss of power. */
   durable?: boolean;
 }
 
@@ -83,9 +83,12 @@ export class Cell<S extends object> {
    * Persists, then publishes, then resolves. Rejects with what `fn` threw,
    * with FailedPrecondition for a move that is not legal, ResourceExhausted for a full disk,
    * Unavailable for other failures to write, NotFound once the cell is closed; nothing has
-   * changed then.
+   * changed then. `durable` is false by default.
    */
-  updateSync<N extends S>(fn: (value: S) => Sync<N>, options: UpdateOptions = {}): Promise<void> {
+  updateSync<N extends S>(
+    fn: (value: S) => Sync<N>,
+    { durable = false }: UpdateOptions = {},
+  ): Promise<void> {
     return this.#writers.run(async () => {
       if (this.#closed) throw gone(this.#place.what);
       const before = this.#value;
@@ -93,7 +96,7 @@ export class Cell<S extends object> {
       const changed = changedFields(before, after);
       this.#rules.check(before, after);
       if (this.#mustPersist(changed)) {
-        await this.#persist(after, options.durable ?? false, before);
+        await this.#persist(after, durable, before);
         this.#clean();
       }
       this.#publish(after, changed);
@@ -101,12 +104,15 @@ export class Cell<S extends object> {
   }
 
   /**
-   * As a durable `updateSync`, but for what has happened and cannot be refused, as an exit: if the
-   * value cannot be written, or not within 10 s, it is published all the same, marked dirty, and
-   * written as soon as that works. Rejects only with what `fn` threw or for a move that is not
-   * legal. Once the cell is closed it changes memory alone.
+   * As `updateSync`, but for what has happened and cannot be refused, as an exit: if the value
+   * cannot be written, or not within 10 s, it is published all the same, marked dirty, and written
+   * as soon as that works. Rejects only with what `fn` threw or for a move that is not legal. Once
+   * the cell is closed it changes memory alone. `durable` is true by default.
    */
-  settle<N extends S>(fn: (value: S) => Sync<N>): Promise<void> {
+  settle<N extends S>(
+    fn: (value: S) => Sync<N>,
+    { durable = true }: UpdateOptions = {},
+  ): Promise<void> {
     return this.#writers.run(async () => {
       const before = this.#value;
       const after = this.#apply(fn);
@@ -114,7 +120,7 @@ export class Cell<S extends object> {
       this.#rules.check(before, after);
       if (!this.#closed && this.#mustPersist(changed)) {
         try {
-          await within(this.#persist(after, true), PATIENCE);
+          await within(this.#persist(after, durable), PATIENCE);
           this.#clean();
         } catch {
           this.#dirty = true;

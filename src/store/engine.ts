@@ -15,6 +15,7 @@ import { failpoint } from '../failpoint.ts';
 import type { Change } from './backend.ts';
 import { LmdbBackend } from './lmdb-backend.ts';
 import { readLmdbFile } from './lmdb-file.ts';
+import { isLostByDisk } from './lost-by-disk.ts';
 import { type Damaged, quarantineRow } from './quarantine.ts';
 import { unseal } from './seal.ts';
 import type { StoreProblem } from './store.ts';
@@ -33,7 +34,7 @@ const TOLD = 5;
  * Opens LMDB's file in `directory`, made if it is missing. LMDB believes what it reads, so the file
  * is looked through first, and one that is damaged is replaced: what of it is whole goes into a new
  * one, and the damaged one stays beside it, as `data.mdb.damaged-<time>`, for whoever wants to know.
- * Throws what write(2) does where a new file cannot be made.
+ * Throws what open(2) does where it cannot be read for now, and write(2) where no new one can be made.
  */
 export async function openEngine(directory: string): Promise<Engine> {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -82,6 +83,7 @@ function inspect(place: string): { whole: Change[]; broken: Damaged[]; damage: s
     failpoint('lmdb.read');
     file = readFileSync(place);
   } catch (error) {
+    if (!isLostByDisk(error)) throw error;
     return { whole, broken, damage: [messageOf(error)] };
   }
   const { entries, damage } = readLmdbFile(file);

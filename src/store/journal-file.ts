@@ -13,6 +13,7 @@ import { promisify } from 'node:util';
 import { failpoint } from '../failpoint.ts';
 import { mayUseReserve } from './backend.ts';
 import { decodeFrames, encodeFrame, type Frame, type PlacedFrame } from './journal-frame.ts';
+import { isLostByDisk } from './lost-by-disk.ts';
 import { writeAll, writeAside } from './write-all.ts';
 
 /** Bytes that are allotted beforehand, so that frames within them need no new space. */
@@ -40,6 +41,10 @@ export class JournalFile {
       failpoint('journal.read');
       this.found = decodeFrames(readFileSync(path));
     } catch (error) {
+      if (!isLostByDisk(error)) {
+        closeSync(this.#fd);
+        throw error;
+      }
       this.unreadable = error;
     }
   }

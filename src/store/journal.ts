@@ -61,23 +61,28 @@ export class Journal implements Backend {
   /**
    * The files `journal.0` and `journal.1` of `directory`. An engine that is `incomplete` may have
    * lost commits that it once had: then whatever the files have is better than nothing. Throws what
-   * open(2), write(2) do.
+   * open(2), read(2), write(2) do, but for a file that its disk has lost.
    */
   constructor(directory: string, engine: Backend, incomplete = false) {
     this.#engine = engine;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    this.#current = new JournalFile(join(directory, 'journal.0'));
-    this.#other = new JournalFile(join(directory, 'journal.1'));
-    this.#applied = this.#readApplied();
-    this.#sequence = this.#applied;
-    const unreadable = [this.#current, this.#other].filter((file) => file.unreadable !== undefined);
-    for (const file of unreadable) this.#lost(file, messageOf(file.unreadable));
-    this.#replay(incomplete || unreadable.length > 0);
+    const files = openFiles(directory);
+    [this.#current, this.#other] = files;
+    try {
+      // The names of new files and directories are durable, too (SS-10).
+      const root = dirname(directory);
+      for (const path of [directory, root, dirname(root)]) syncPath(path);
+      this.#applied = this.#readApplied();
+      this.#sequence = this.#applied;
+      const unreadable = files.filter((file) => file.unreadable !== undefined);
+      for (const file of unreadable) this.#lost(file, messageOf(file.unreadable));
+      this.#replay(incomplete || unreadable.length > 0);
+    } catch (error) {
+      for (const file of files) file.close();
+      throw error;
+    }
     // What was kept has been synced.
     this.#durable = this.#sequence;
-    // The names of new files and directories are durable, too (SS-10).
-    const root = dirname(directory);
-    for (const path of [directory, root, dirname(root)]) syncPath(path);
   }
 
   *load(prefix: string): Iterable<[string, Buffer]> {
@@ -243,6 +248,17 @@ export class Journal implements Backend {
       latest = Math.max(latest, unseal(key, value)?.sequence ?? 0);
     }
     return latest;
+  }
+}
+
+/** Both, or none. */
+function openFiles(directory: string): [JournalFile, JournalFile] {
+  const first = new JournalFile(join(directory, 'journal.0'));
+  try {
+    return [first, new JournalFile(join(directory, 'journal.1'))];
+  } catch (error) {
+    first.close();
+    throw error;
   }
 }
 

@@ -14,6 +14,14 @@ interface Batch {
   readonly changes: Change[];
   readonly publish: (() => void)[];
   readonly done: Promise<void>;
+  /** Of a change that cannot be written; with it nothing of the transaction is. */
+  error?: unknown;
+}
+
+/** Of one row: what is written, and what readers see afterwards. */
+interface Write {
+  readonly change: Change;
+  readonly publish: () => void;
 }
 
 /** Tables as maps in memory over any Backend. */
@@ -56,9 +64,7 @@ export class MemoryStore implements Store {
         this.#setAside(name, key, bytes, error as CoracleError);
       }
     }
-    const table = new MemoryTable(name, codec, rows, last, (change, publish) =>
-      this.#write(change, publish),
-    );
+    const table = new MemoryTable(name, codec, rows, last, (make) => this.#write(make));
     this.#tables.set(name, table as MemoryTable<unknown>);
     return table;
   }
@@ -83,6 +89,10 @@ export class MemoryStore implements Store {
       resolve(Promise.reject(new TypeError('the function of a transaction must be synchronous')));
       return promise;
     }
+    if ('error' in batch) {
+      resolve(Promise.reject(batch.error));
+      return promise;
+    }
     resolve(after ? after.then(() => this.#commit(batch)) : this.#commit(batch));
     return promise;
   }
@@ -103,13 +113,21 @@ export class MemoryStore implements Store {
     await this.#backend.close();
   }
 
-  #write(change: Change, publish: () => void): Promise<void> {
-    if (this.#open !== undefined) {
-      this.#open.changes.push(change);
-      this.#open.publish.push(publish);
-      return this.#open.done;
+  #write(make: () => Write): Promise<void> {
+    const open = this.#open;
+    let write: Write;
+    try {
+      write = make();
+    } catch (error) {
+      if (open === undefined) return Promise.reject(error);
+      open.error = error;
+      return open.done;
     }
-    return this.#commit({ changes: [change], publish: [publish] });
+    const { change, publish } = write;
+    if (open === undefined) return this.#commit({ changes: [change], publish: [publish] });
+    open.changes.push(change);
+    open.publish.push(publish);
+    return open.done;
   }
 
   async #commit(batch: Pick<Batch, 'changes' | 'publish'>): Promise<void> {
@@ -150,14 +168,14 @@ class MemoryTable<T> implements Table<T> {
   readonly #rows: Map<string, T>;
   /** The newest row: the next one shares what is the same in both. */
   #last: T | undefined;
-  readonly #write: (change: Change, publish: () => void) => Promise<void>;
+  readonly #write: (make: () => Write) => Promise<void>;
 
   constructor(
     name: string,
     codec: Codec<T>,
     rows: Map<string, T>,
     last: T | undefined,
-    write: (change: Change, publish: () => void) => Promise<void>,
+    write: (make: () => Write) => Promise<void>,
   ) {
     this.name = name;
     this.#codec = codec;
@@ -183,29 +201,24 @@ class MemoryTable<T> implements Table<T> {
   }
 
   put(key: string, value: T): Promise<void> {
-    let bytes: Buffer;
-    let copy: T;
-    try {
+    return this.#write(() => {
       if (key === '' || Buffer.byteLength(key) > MAX_KEY_BYTES) {
         throw new TypeError(`${this.name}: a key has 1 to ${MAX_KEY_BYTES} bytes`);
       }
-      bytes = encodeRecord(this.#codec, value);
+      const path = `${this.name}/${key}`;
+      const bytes = encodeRecord(this.#codec, value);
       // What readers see is what a restart would read, and shares nothing with the caller.
-      const decoded = decodeRecord(this.#codec, bytes, `${this.name}/${key}`);
-      copy = deepFreeze(shareMembers(decoded, this.#last));
+      const copy = deepFreeze(shareMembers(decodeRecord(this.#codec, bytes, path), this.#last));
       this.#last = copy;
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    return this.#write({ key: `${this.name}/${key}`, value: bytes }, () => {
-      this.#rows.set(key, copy);
+      return { change: { key: path, value: bytes }, publish: () => this.#rows.set(key, copy) };
     });
   }
 
   remove(key: string): Promise<void> {
-    return this.#write({ key: `${this.name}/${key}`, value: undefined }, () => {
-      this.#rows.delete(key);
-    });
+    return this.#write(() => ({
+      change: { key: `${this.name}/${key}`, value: undefined },
+      publish: () => this.#rows.delete(key),
+    }));
   }
 }
 

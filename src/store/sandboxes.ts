@@ -75,15 +75,17 @@ export class Sandbox {
   }
 
   /**
-   * Records the stop; the first one stays. A full disk does not hold it up. `at` in ns. Resolves
-   * to whether it had been ready until now.
+   * Records the stop; the first one stays. A full disk does not hold it up. Committed, not flushed:
+   * after a loss of power no pod is ready, whatever its record says. `at` in ns. Resolves to whether
+   * it had been ready until now.
    */
   async stopped(at: bigint): Promise<boolean> {
     let news = false;
-    await this.#cell.settle((record) => {
+    const fn = (record: SandboxRecord): SandboxRecord => {
       news = record.stoppedAt === 0n;
       return news ? { ...record, stoppedAt: at } : record;
-    });
+    };
+    await this.#cell.settle(fn, { durable: false });
     return news && this.record.monitorPid !== undefined;
   }
 

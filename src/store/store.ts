@@ -27,7 +27,7 @@ export interface Store {
   /**
    * Collects the puts and removes that `fn` makes on any tables of this store and commits them as
    * one: all or none, on disk and in memory. Reads inside `fn` still see the state before it. If
-   * `fn` throws, nothing is written and the promise rejects with what it threw.
+   * `fn` throws, or puts what cannot be encoded, nothing is written and the promise rejects with that.
    *
    * With `after`, what `fn` put is encoded at once and written when that resolves; where it rejects,
    * nothing is written and the promise rejects with the same.

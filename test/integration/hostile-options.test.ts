@@ -17,7 +17,7 @@ import {
   timedOptions,
 } from '../../src/embed/options/process.ts';
 import { type Container, CoracleError, type Pod, Runtime } from '../../src/index.ts';
-import { leaked, snapshot } from '../helpers/leaks.ts';
+import { settledLeaks, snapshot } from '../helpers/leaks.ts';
 import { librarySuite } from '../helpers/library-suite.ts';
 
 const seed = Number(process.env.CORACLE_HOSTILE_SEED ?? Date.now() % 2 ** 31);
@@ -119,9 +119,10 @@ test('pods', { timeout: 600_000 }, async () => {
     const made = await attempt(() => runtime.runPod(options as never));
     await made?.remove();
   });
-  const before = snapshot({ dirs: [join(dir, 'state', 'pods')] });
+  const watched = { dirs: [join(dir, 'state', 'pods')] };
+  const before = snapshot(watched);
   await attempt(() => runtime.runPod({}, { signal: 5 } as never));
-  assert.deepEqual(leaked(before, snapshot({ dirs: [join(dir, 'state', 'pods')] })), {});
+  assert.deepEqual(await settledLeaks(before, watched), {});
   assert.equal(runtime.pods().length, 1);
 });
 

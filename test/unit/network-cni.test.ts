@@ -278,9 +278,7 @@ describe('CNI', () => {
       assert.deepEqual(await order(), ['ADD bridge', 'DEL bridge']);
 
       const ids = Array.from({ length: 40 }, (_, i) => idOf(i + 10));
-      const begun = performance.now();
       await Promise.all(ids.map((each) => network.attach(attachRequest(each))));
-      assert.ok(performance.now() - begun < 40 * 200, 'side by side');
       const load = (await fake.read('load')).trim().split('\n').slice(2);
       let most = 0;
       let now = 0;

@@ -66,10 +66,10 @@ test('a blocked event loop shows as its delay, once', async () => {
   };
   // The first look has nothing to compare with.
   await new Promise((resolve) => setTimeout(resolve, 150));
-  const until = performance.now() + 300;
+  const until = performance.now() + 400;
   while (performance.now() < until);
   const seen = await next();
-  assert.ok(seen > 0.15 && seen < 5, `${seen} s`);
+  assert.ok(seen > 0.2 && seen < 5, `${seen} s`);
   assert.ok(!((await next()) >= seen), 'it is of the time since the last reading');
   stop();
 });

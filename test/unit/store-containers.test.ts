@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ended, stateOf } from '../../src/store/container-status.ts';
 import { openContainers } from '../../src/store/containers.ts';
 import { newId, resolveId } from '../../src/store/ids.ts';
+import { MemoryStore } from '../../src/store/memory-store.ts';
 import { NameRegistry } from '../../src/store/names.ts';
 import { openStore } from '../../src/store/open.ts';
 import { openSandboxes } from '../../src/store/sandboxes.ts';
@@ -123,7 +124,6 @@ test('a container whose status is lost is UNKNOWN, and can be ended and removed'
   const { backend, store } = faultyStore();
   await openContainers(store).add(containerRecord('c'));
   backend.entries.delete('container-status/c');
-  const { MemoryStore } = await import('../../src/store/memory-store.ts');
   const containers = openContainers(new MemoryStore(backend));
   const { status } = containers.get('c');
   assert.equal(stateOf(status.get()), 'unknown');
@@ -145,6 +145,22 @@ test('SS-9, G-5: removal works on a full disk and reaches the disk later', async
   backend.failCommit = undefined;
   for (let i = 0; containers.dirty > 0 && i < 100; i += 1) await sleep(20);
   assert.equal(backend.entries.size, 0, 'record and status went as one');
+});
+
+test('SB-9: a stop of a pod is committed, and waits for no flush', async () => {
+  const { backend, store } = faultyStore();
+  const sandbox = await openSandboxes(store).add(sandboxRecord('p'));
+  await sandbox.ready({ ...sandbox.record, monitorPid: 42 });
+  let flushes = 0;
+  backend.failFlush = () => {
+    flushes += 1;
+    return diskFull();
+  };
+  assert.equal(await sandbox.stopped(7n), true);
+  assert.equal(sandbox.state, 'notReady');
+  assert.deepEqual([flushes, sandbox.dirty], [0, false]);
+  const again = openSandboxes(new MemoryStore(backend)).get('p');
+  assert.equal(again.record.stoppedAt, 7n);
 });
 
 test('sandboxes: made, ready, stopped; the first stop stays', async (t) => {

@@ -29,6 +29,8 @@ async function someStore(t: TestContext): Promise<string> {
   return root;
 }
 
+const openDescriptors = () => readdirSync('/proc/self/fd').length;
+
 /** Opens it; checks that what it has is what was written; returns how many rows it has. */
 async function countRows(root: string, what: string): Promise<number> {
   const store = await openStore(root);
@@ -175,6 +177,22 @@ test('a store without its engine has what the journal has, and says so', async (
   const store = await openStore(root);
   assert.equal(store.table('rows').get('last'), 1);
   assert.ok(store.problems.some(({ outcome }) => outcome === 'rebuilt'));
+  await store.close();
+});
+
+test('RC-1: a file that cannot be read for now is not given up', async (t) => {
+  t.after(() => armFailpoints(''));
+  const root = await someStore(t);
+  for (const point of ['journal.read=EMFILE', 'journal.read=ENOMEM@2', 'lmdb.read=EMFILE']) {
+    const before = openDescriptors();
+    armFailpoints(point);
+    await assert.rejects(openStore(root), /EMFILE|ENOMEM/);
+    armFailpoints('');
+    assert.equal(openDescriptors(), before, point);
+  }
+  const store = await openStore(root);
+  assert.deepEqual(store.problems, []);
+  assert.equal(store.table('rows').size, ROWS);
   await store.close();
 });
 

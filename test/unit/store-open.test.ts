@@ -114,6 +114,11 @@ test('transact: several tables, all or none, one commit', async () => {
     throw new Error('no');
   });
   await assert.rejects(throwing, /no/);
+  const unwritable = store.transact(() => {
+    void a.put('x', { n: 8 });
+    void b.put('', { n: 9 });
+  });
+  await assert.rejects(unwritable, /a key has 1 to/);
   const asynchronous = store.transact(
     // @ts-expect-error an async function is no transaction
     async () => {

@@ -5,7 +5,7 @@ import { encode } from './encode.ts';
 import type { Answer } from './raw-client.ts';
 import { type BadRequest, last } from './requests.ts';
 import { messages, type Place } from './schema.ts';
-import { HostileWorld } from './world.ts';
+import type { HostileWorld } from './world.ts';
 
 /** Calls that never end by themselves, or as late as the world outside wants. */
 const ENDLESS = /^(GetContainerEvents|Pull\w+)$/;
@@ -50,7 +50,7 @@ export async function judge(world: HostileWorld, bad: BadRequest): Promise<Answe
   }
   if (answer.code === Code.OK) await putToUse(world, bad, answer);
   else if (before && !OVER.includes(answer.code)) {
-    const left = HostileWorld.difference(before, await world.observe());
+    const left = await world.difference(before);
     if (Object.keys(left).length > 0) fail('a call that failed has left something', left);
   }
   return answer;

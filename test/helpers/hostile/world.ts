@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { makeBusyboxLayout } from '../../../scripts/busybox-image.mjs';
 import { ContainerState, NamespaceMode, PodSandboxState } from '../../../src/cri/gen/cri.ts';
 import { leaked, type Snapshot, snapshot } from '../leaks.ts';
@@ -175,15 +176,18 @@ export class HostileWorld {
     return { lists: lists.sort(), kernel: snapshot({ dirs: [join(state, 'pods')] }) };
   }
 
-  /** What a call has left that it should not have; nothing where all is as it was. */
-  static difference(before: Observation, after: Observation): object {
-    const gone = before.lists.filter((line) => !after.lists.includes(line));
-    const come = after.lists.filter((line) => !before.lists.includes(line));
-    return {
-      ...(gone.length > 0 && { gone }),
-      ...(come.length > 0 && { come }),
-      ...leaked(before.kernel, after.kernel),
-    };
+  /**
+   * What a call has left that it should not have, or has taken away; nothing where all is as it was
+   * or comes to be so. A monitor that waits for a next pod may have come meanwhile: it goes within
+   * 10 s (SpareMonitors).
+   */
+  async difference(before: Observation): Promise<object> {
+    const end = Date.now() + 15_000;
+    for (;;) {
+      const found = changes(before, await this.observe());
+      if (Object.keys(found).length === 0 || Date.now() > end) return found;
+      await sleep(50);
+    }
   }
 
   /** What the log says, since the last time, of faults of the server's own. */
@@ -200,6 +204,16 @@ export class HostileWorld {
     this.raw.close();
     await this.server.close();
   }
+}
+
+function changes(before: Observation, after: Observation): object {
+  const gone = before.lists.filter((line) => !after.lists.includes(line));
+  const come = after.lists.filter((line) => !before.lists.includes(line));
+  return {
+    ...(gone.length > 0 && { gone }),
+    ...(come.length > 0 && { come }),
+    ...leaked(before.kernel, after.kernel),
+  };
 }
 
 let attempts = 1000;
