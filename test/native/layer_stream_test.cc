@@ -106,6 +106,26 @@ TEST_CASE("damaged blobs are refused") {
             .step.starts_with("unpack layer: the zstd data is damaged"));
 }
 
+TEST_CASE("a zstd frame is as long as it states, wherever the reader's blocks cut it") {
+  constexpr size_t kBlock = 256 << 10;
+  Scratch scratch;
+  const std::string layer = zstd(tar_of({file("f")}));
+  // States 2,561 bytes; its one block is the last, and empty.
+  const std::string hollow("\x28\xb5\x2f\xfd\x40\0\x01\x09\x01\0\0", 11);
+  for (size_t cut = 0; cut <= hollow.size(); cut++) {
+    CAPTURE(cut);
+    const auto length = static_cast<uint32_t>(kBlock - layer.size() - 8 - cut);
+    std::string skippable("\x50\x2a\x4d\x18");
+    skippable.append(reinterpret_cast<const char*>(&length), sizeof length);
+    skippable.append(length, '\0');
+    coracle::LayerError error =
+        scratch.apply(std::to_string(cut), layer + skippable + hollow, {}, Compression::kZstd);
+    CHECK(error.step.starts_with("unpack layer: the zstd data is damaged"));
+    const std::string whole = std::to_string(cut) + "-whole";
+    CHECK_FALSE(scratch.apply(whole, layer + skippable + zstd("tail"), {}, Compression::kZstd));
+  }
+}
+
 TEST_CASE("a gzip bomb stops at the limit") {
   Scratch scratch;
   scratch.max_bytes = 1 << 20;
