@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { procStat } from './proc-stat.ts';
 
 /** What the kernel holds for us, to be compared before and after. */
@@ -46,16 +47,24 @@ export function leaked(before: Snapshot, after: Snapshot): Record<string, string
  * Waits, at most `ms`, for what the kernel frees in its own time (network namespaces), and for the
  * monitor that waits for a next pod to be let go of (SpareMonitors).
  */
-export async function settledLeaks(
+export function settledLeaks(
   before: Snapshot,
   options: SnapshotOptions = {},
   ms = 15_000,
 ): Promise<Record<string, string[]>> {
+  return untilNothing(() => leaked(before, snapshot(options)), { ms });
+}
+
+/** What `look` finds: the first time that it is nothing, or after `ms`, in turns `pause` ms apart. */
+export async function untilNothing<T extends object>(
+  look: () => T | Promise<T>,
+  { ms = 15_000, pause = 50 } = {},
+): Promise<T> {
   const end = Date.now() + ms;
   for (;;) {
-    const found = leaked(before, snapshot(options));
+    const found = await look();
     if (Object.keys(found).length === 0 || Date.now() > end) return found;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(pause);
   }
 }
 

@@ -13,6 +13,7 @@ import type {
   SandboxSetup,
   Step,
 } from '../../src/native/types.ts';
+import { ADDON_FILE, nodeChild } from '../helpers/node-child.ts';
 
 const CLONE_NEWNS = 0x00020000;
 const isRoot = process.getuid?.() === 0;
@@ -505,10 +506,9 @@ describe('launch through a monitor', { skip: isRoot ? false : 'needs root' }, ()
 
   it('should let worker threads end with live connections, the addon unloaded with them', async () => {
     // The main thread does not load the addon, so that it goes away with each worker.
-    const file = path.join(path.dirname(monitorExecutable()), 'coracle.node');
     const inWorker = `
       const { parentPort, workerData } = require('node:worker_threads');
-      const addon = require(${JSON.stringify(file)});
+      const addon = require(${JSON.stringify(ADDON_FILE)});
       const connection = addon.startMonitor(workerData);
       connection.onClose = () => {};
       connection.hello().then(() => {
@@ -538,12 +538,7 @@ describe('launch through a monitor', { skip: isRoot ? false : 'needs root' }, ()
           .map((fd) => { try { return require('node:fs').readlinkSync('/proc/self/fd/' + fd); } catch { return ''; } })
           .filter((name) => /memfd|pidfd/.test(name)).length);
       })();`;
-    const result = await addon.spawn({
-      file: process.execPath,
-      argv: ['node', '-e', code],
-      env: [],
-      timeoutMs: 20_000,
-    });
+    const result = await nodeChild(code);
     assert.deepEqual([result.exitCode, result.stdout], [0, 'done 0\n'], result.stderr);
   });
 

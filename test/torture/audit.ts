@@ -2,8 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { openStore } from '../../src/store/open.ts';
+import { untilNothing } from '../helpers/leaks.ts';
 import { procStat } from '../helpers/proc-stat.ts';
 
 export type Snapshot = Readonly<Record<string, readonly string[]>>;
@@ -42,13 +42,8 @@ export function leaks(before: Snapshot, after: Snapshot): string[] {
 }
 
 /** Waits for what the kernel frees in its own time. */
-export async function settledLeaks(before: Snapshot, look: () => Snapshot): Promise<string[]> {
-  const end = Date.now() + SETTLE_MS;
-  for (;;) {
-    const found = leaks(before, look());
-    if (found.length === 0 || Date.now() > end) return found;
-    await sleep(200);
-  }
+export function settledLeaks(before: Snapshot, look: () => Snapshot): Promise<string[]> {
+  return untilNothing(() => leaks(before, look()), { ms: SETTLE_MS, pause: 200 });
 }
 
 /** Records that a store has when nothing is there any more: pods, containers, addresses. */

@@ -6,8 +6,9 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { addon, isNativeError, monitorExecutable } from '../../src/native/addon.ts';
+import { addon, isNativeError } from '../../src/native/addon.ts';
 import type { ApplyLayerOptions } from '../../src/native/types.ts';
+import { ADDON_FILE, nodeChild } from '../helpers/node-child.ts';
 
 /** Zstandard frames of 64 KiB of zeros each, as run-length blocks (RFC 8878, 3.1.1.2). */
 function zeroFrames(count: number): Buffer {
@@ -113,23 +114,17 @@ describe('applyLayer, as bound', { skip: process.getuid?.() === 0 ? false : 'nee
   });
 
   it('should be cut short by the end of its worker thread', async () => {
-    const file = path.join(path.dirname(monitorExecutable()), 'coracle.node');
     const code = `
       const { Worker } = require('node:worker_threads');
       const inWorker = \`
         const { parentPort, workerData } = require('node:worker_threads');
-        require(${JSON.stringify(file)}).applyLayer(
+        require(${JSON.stringify(ADDON_FILE)}).applyLayer(
           { ...workerData, maxBytes: 1n << 30n });
         parentPort.postMessage('running');\`;
       const workerData = ${JSON.stringify({ ...options, blob: big, maxBytes: 0 })};
       const worker = new Worker(inWorker, { eval: true, workerData });
       worker.once('message', async () => { await worker.terminate(); console.log('ended'); });`;
-    const result = await addon.spawn({
-      file: process.execPath,
-      argv: ['node', '-e', code],
-      env: [],
-      timeoutMs: 20_000,
-    });
+    const result = await nodeChild(code);
     assert.deepEqual([result.exitCode, result.stdout], [0, 'ended\n'], result.stderr);
   });
 });

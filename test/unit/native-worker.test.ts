@@ -1,14 +1,12 @@
 /** Worker threads that load the addon, and what their end must not do to the process. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addon, monitorExecutable } from '../../src/native/addon.ts';
-
-const FILE = monitorExecutable().replace(/coracle-monitor$/, 'coracle.node');
+import { ADDON_FILE, nodeChild } from '../helpers/node-child.ts';
 
 test('a worker thread that is ended in the middle of a call ends alone', async () => {
   // Whatever is refused makes an error, which cannot be thrown once the thread is being ended.
   const inWorker = `
-    const addon = require(${JSON.stringify(FILE)});
+    const addon = require(${JSON.stringify(ADDON_FILE)});
     require('node:worker_threads').parentPort.postMessage('running');
     for (;;) try { addon.preparePlan({}); } catch {}`;
   const code = `
@@ -21,11 +19,6 @@ test('a worker thread that is ended in the middle of a call ends alone', async (
       }
       console.log('ended');
     })();`;
-  const result = await addon.spawn({
-    file: process.execPath,
-    argv: ['node', '-e', code],
-    env: [],
-    timeoutMs: 60_000,
-  });
+  const result = await nodeChild(code, 60_000);
   assert.deepEqual([result.exitCode, result.stdout], [0, 'ended\n'], result.stderr);
 });

@@ -9,6 +9,7 @@ import { LmdbBackend } from '../../src/store/lmdb-backend.ts';
 import { readLmdbFile } from '../../src/store/lmdb-file.ts';
 import { openBackend, openStore } from '../../src/store/open.ts';
 import { seal, unseal } from '../../src/store/seal.ts';
+import { fdCount } from '../helpers/leaks.ts';
 import { scratch } from '../helpers/store.ts';
 
 const ROWS = 60;
@@ -28,8 +29,6 @@ async function someStore(t: TestContext): Promise<string> {
   await store.close();
   return root;
 }
-
-const openDescriptors = () => readdirSync('/proc/self/fd').length;
 
 /** Opens it; checks that what it has is what was written; returns how many rows it has. */
 async function countRows(root: string, what: string): Promise<number> {
@@ -184,11 +183,11 @@ test('RC-1: a file that cannot be read for now is not given up', async (t) => {
   t.after(() => armFailpoints(''));
   const root = await someStore(t);
   for (const point of ['journal.read=EMFILE', 'journal.read=ENOMEM@2', 'lmdb.read=EMFILE']) {
-    const before = openDescriptors();
+    const before = fdCount(process.pid);
     armFailpoints(point);
     await assert.rejects(openStore(root), /EMFILE|ENOMEM/);
     armFailpoints('');
-    assert.equal(openDescriptors(), before, point);
+    assert.equal(fdCount(process.pid), before, point);
   }
   const store = await openStore(root);
   assert.deepEqual(store.problems, []);

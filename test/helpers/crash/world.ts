@@ -7,7 +7,7 @@ import type { ContainerConfig, SandboxConfig } from '../../../src/spec/config.ts
 import type { FakePlugins } from '../cni.ts';
 import { makeBusyboxLayout, makeTar, noise, writeLayout } from '../image-fixture.ts';
 import { type LayoutRegistry, serveLayout } from '../layout-registry.ts';
-import { leaked, type Snapshot, snapshot } from '../leaks.ts';
+import { leaked, type Snapshot, snapshot, untilNothing } from '../leaks.ts';
 import { DoomedServer } from './doomed-server.ts';
 
 const IMAGE = 'test.local/busybox:1';
@@ -108,14 +108,12 @@ export class World {
     for (const { id, tags } of images) {
       if (!tags.includes(IMAGE)) await this.server.ask('removeImage', id);
     }
-    const until = Date.now() + SETTLE_MS;
-    for (;;) {
+    const left = async () => {
       const found = leaked(this.#clean as Snapshot, this.#look());
       const held = await this.heldByPlugins();
-      if (held.length > 0) found.held = held;
-      if (Object.keys(found).length === 0 || Date.now() > until) return found;
-      await sleep(10);
-    }
+      return held.length > 0 ? { ...found, held } : found;
+    };
+    return untilNothing(left, { ms: SETTLE_MS, pause: 10 });
   }
 
   /** What is left of an earlier failure is not to be counted again. */

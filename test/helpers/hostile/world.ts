@@ -3,10 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { basename, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { makeBusyboxLayout } from '../../../scripts/busybox-image.mjs';
 import { ContainerState, NamespaceMode, PodSandboxState } from '../../../src/cri/gen/cri.ts';
-import { leaked, type Snapshot, snapshot } from '../leaks.ts';
+import { leaked, type Snapshot, snapshot, untilNothing } from '../leaks.ts';
 import { exited, runPod, type TestPod } from '../pod.ts';
 import { TestServer } from '../server.ts';
 import type { Message, Value } from './encode.ts';
@@ -181,13 +180,8 @@ export class HostileWorld {
    * or comes to be so. A monitor that waits for a next pod may have come meanwhile: it goes within
    * 10 s (SpareMonitors).
    */
-  async difference(before: Observation): Promise<object> {
-    const end = Date.now() + 15_000;
-    for (;;) {
-      const found = changes(before, await this.observe());
-      if (Object.keys(found).length === 0 || Date.now() > end) return found;
-      await sleep(50);
-    }
+  difference(before: Observation): Promise<object> {
+    return untilNothing(async () => changes(before, await this.observe()));
   }
 
   /** What the log says, since the last time, of faults of the server's own. */
